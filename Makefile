@@ -1,0 +1,36 @@
+# `make demo` and `make test` need Python 3.11 or newer and this checkout, nothing else:
+# the first run of either sets up .venv, later runs start at once. ARGS="..." is passed on.
+
+VENV := .venv
+BIN  := $(VENV)/bin
+XVFB := $(if $(filter Linux,$(shell uname -s)),xvfb-run -a)
+
+.PHONY: demo test lint bench screenshots docs clean
+
+demo: $(VENV)/.ready-demo
+	@$(BIN)/napari-sam demo $(ARGS)
+
+test: $(VENV)/.ready-test
+	$(XVFB) $(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.ready-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.ready-test
+	@$(BIN)/python benchmarks/run_all.py $(ARGS)
+
+screenshots: $(VENV)/.ready-test
+	$(XVFB) $(BIN)/python docs/make_screenshots.py $(ARGS)
+
+docs: $(VENV)/.ready-docs
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf $(VENV) build dist site demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+$(VENV)/.ready-%: pyproject.toml scripts/setup.sh
+	@sh scripts/setup.sh $*
+	@touch $@

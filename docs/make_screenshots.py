@@ -1,0 +1,59 @@
+"""Make the pictures of README and docs from the real program: `make screenshots`, then look at them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import napari
+from PIL import Image
+from qtpy.QtWidgets import QApplication
+
+from napari_sam.cli.demo import draw_overlay, segment_sample
+from napari_sam.sample_data import DemoSample, demo_sample
+
+IMAGES = Path(__file__).parent / "images"
+WINDOW = (1440, 900)
+
+
+def main() -> None:
+    """Write `dock.png` (the window at work) and `demo.png` (the overlay of the demo without a display)."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=IMAGES, help="folder of the pictures (default %(default)s)")
+    folder: Path = parser.parse_args().output
+    folder.mkdir(parents=True, exist_ok=True)
+    sample = demo_sample()
+    Image.fromarray(draw_overlay(sample, segment_sample(sample))).save(folder / "demo.png")
+    photograph_dock(sample, folder / "dock.png")
+    for path in sorted(folder.glob("*.png")):
+        print(path, Image.open(path).size)
+
+
+def photograph_dock(sample: DemoSample, path: Path) -> None:
+    """Label all but one object by clicks in the dock, leave the last one's candidates open, and save the window."""
+    viewer = napari.Viewer(title="napari", show=True)
+    viewer.window.resize(*WINDOW)
+    image = viewer.add_image(sample.image, name=sample.name)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-stack", "SAM Prompts")
+    dock.set_image(image)
+    dock.set_model("cells")
+    *done, last = sample.clicks
+    for click in done:
+        dock.add_point(click, positive=True)
+        dock.wait_idle(timeout=120)
+        dock.accept()
+    dock.add_point(last, positive=True)
+    dock.wait_idle(timeout=120)
+    settle()
+    viewer.screenshot(str(path), canvas_only=False, flash=False)
+    viewer.close()
+
+
+def settle(rounds: int = 20) -> None:
+    """Let Qt and OpenGL draw what is pending."""
+    for _ in range(rounds):
+        QApplication.processEvents()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Segment Anything, whole, inside napari.
+
+Public names load on first use, so `import napari_sam` is quick and imports no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import warnings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_sam.errors import NapariSamError
+    from napari_sam.inference.predictor import Predictor
+    from napari_sam.model.build import build_model
+    from napari_sam.model.load import load_model
+    from napari_sam.types import Prediction, Prompts
+
+__version__ = "0.1.0"
+__all__ = [
+    "NapariSamError",
+    "Prediction",
+    "Predictor",
+    "Prompts",
+    "__version__",
+    "build_model",
+    "load_model",
+]
+
+_HOMES = {
+    "NapariSamError": "napari_sam.errors",
+    "Prediction": "napari_sam.types",
+    "Predictor": "napari_sam.inference.predictor",
+    "Prompts": "napari_sam.types",
+    "build_model": "napari_sam.model.build",
+    "load_model": "napari_sam.model.load",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that defines a public name when the name is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _warn_of_namesake() -> None:
+    """Warn if the other project that installs an import package `napari_sam` is installed beside this one."""
+    try:
+        version = importlib.metadata.version("napari-sam")
+    except importlib.metadata.PackageNotFoundError:
+        return
+    warnings.warn(
+        f"Another project, napari-sam {version}, is installed beside napari-sam-stack and both provide the import "
+        "package `napari_sam`, so either may break: uninstall both, then install only the one you want.",
+        stacklevel=3,
+    )
+
+
+_warn_of_namesake()

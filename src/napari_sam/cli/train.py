@@ -1,0 +1,77 @@
+"""`napari-sam train`: train a model from scratch, resumable at any time."""
+
+from __future__ import annotations
+
+import json as json_
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_sam.training.loop import TrainingProgress
+
+__all__ = ["train"]
+
+
+def train(
+    config: Annotated[Path | None, typer.Argument(help="Settings (TOML).", show_default=False)] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")] = Path("runs/cells"),
+    data: Annotated[list[Path] | None, typer.Option(help="Folder with images/ and labels/; repeatable.")] = None,
+    preset: Annotated[str, typer.Option(help="Settings to start from: cells, paper, quick.")] = "cells",
+    steps: Annotated[int | None, typer.Option(help="Optimizer steps in all.")] = None,
+    cooldown: Annotated[int | None, typer.Option(help="Last steps, over which the rate falls to zero.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Crops a step.")] = None,
+    synthetic: Annotated[float | None, typer.Option(help="Fraction of synthetic crops.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights, crops and prompts.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print a summary on standard output.")] = False,
+) -> None:
+    """Train a model on folders of images and labels, and on synthetic images."""
+    from napari_sam.config.training import load_training_config
+    from napari_sam.data.folder import load_samples
+    from napari_sam.model.load import choose_device
+    from napari_sam.training.loop import train as run
+
+    overrides: dict[str, Any] = {
+        "data": tuple(str(folder) for folder in data) if data else None,
+        "steps": steps,
+        "cooldown": cooldown,
+        "batch": batch,
+        "synthetic": synthetic,
+        "lr": lr,
+        "seed": seed,
+        "threads": threads,
+    }
+    settings = load_training_config(config, overrides, preset)
+    samples, weights = load_samples(settings.data)
+    progress = run(settings, samples, weights, output, resume=resume, device=str(choose_device(device)))
+    last = _show(progress, settings.steps)
+    summary: dict[str, Any] = {"model": str(output / "model.safetensors"), "steps": settings.steps}
+    if last is not None:
+        summary["loss"] = last.result.loss
+    if json:
+        typer.echo(json_.dumps(summary))
+    else:
+        typer.echo(f"The model is in {summary['model']} ({settings.steps} steps).")
+
+
+def _show(progress: Iterator[TrainingProgress], total: int) -> TrainingProgress | None:
+    """Run to the end with a bar where standard error is a terminal, and return the last step's report."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    last = None
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("training", total=total)
+        for last in progress:
+            what = f"loss {last.result.loss:.3f}  IoU {last.result.first_iou:.2f} -> {last.result.last_iou:.2f}"
+            bar.update(task, completed=last.step, description=what)
+    return last

@@ -1,0 +1,164 @@
+"""Settings of a training run: one field each, shared by TOML file, command line and presets."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_sam.errors import InputError
+
+__all__ = ["PRESETS", "TrainingConfig", "load_training_config"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Hold every setting of a training run.
+
+    Parameters
+    ----------
+    architecture
+        A key of `model.build.SPECS`.
+    data
+        Folders with `images/` and `labels/`.
+    synthetic
+        Fraction of the crops that are drawn by the synthetic generator.
+    steps, batch, prompts
+        Optimizer steps, crops a step, objects a crop (the paper: at most 64 masks an image).
+    rounds
+        Rounds of prompt simulation at most (the paper: 11).
+    random_rounds
+        Whether a step plays a random number of rounds from 1 to `rounds`, more often few, instead of all of them.
+    drop_mask
+        How often a later round leaves out the earlier mask (the paper: never), so that points given at once work too.
+    focal_weight, focal_alpha
+        Weight of the focal against the dice loss (the paper: 20), and of foreground against background in it (usual:
+        0.25); small objects want less of the one and more of the other.
+    lr, weight_decay, warmup, cooldown, clip
+        AdamW; linear warm-up steps; linear steps down to zero at the end; gradient norm limit.
+    ema
+        Decay of the moving average of the weights, which is what gets saved as the model.
+    scale
+        Smallest and largest random zoom of a crop.
+    precision
+        "bfloat16" (autocast) or "float32".
+    seed
+        Of weights, crops, prompts.
+    threads
+        CPU threads; 0 leaves the default.
+    save_every
+        Steps between checkpoints.
+    """
+
+    architecture: str = "cells"
+    data: tuple[str, ...] = ()
+    synthetic: float = 0.2
+    steps: int = 4000
+    batch: int = 6
+    prompts: int = 8
+    rounds: int = 11
+    random_rounds: bool = False
+    drop_mask: float = 0.0
+    focal_weight: float = 20.0
+    focal_alpha: float = 0.25
+    lr: float = 4e-4
+    weight_decay: float = 0.1
+    warmup: int = 250
+    cooldown: int = 1000
+    clip: float = 1.0
+    ema: float = 0.998
+    scale: tuple[float, float] = (0.6, 2.0)
+    precision: str = "bfloat16"
+    seed: int = 0
+    threads: int = 0
+    save_every: int = 100
+
+    def __post_init__(self) -> None:
+        """Check every value.
+
+        Raises
+        ------
+        InputError
+            Naming the setting, its value and what is allowed.
+        """
+        for name in ("steps", "batch", "prompts", "rounds", "save_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"Setting {name} is {getattr(self, name)}: give a whole number of at least 1.")
+        for name in ("warmup", "cooldown", "threads"):
+            if getattr(self, name) < 0:
+                raise InputError(f"Setting {name} is {getattr(self, name)}: give a whole number of at least 0.")
+        if not 0 <= self.synthetic <= 1:
+            raise InputError(f"Setting synthetic is {self.synthetic}: give a fraction from 0 to 1.")
+        if self.lr <= 0 or self.clip <= 0:
+            raise InputError(f"Settings lr and clip are {self.lr} and {self.clip}: give numbers above 0.")
+        if not 0 <= self.ema < 1:
+            raise InputError(f"Setting ema is {self.ema}: give a number from 0 (no averaging) to below 1.")
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise InputError(f"Setting scale is {self.scale}: give two zooms above 0, the smaller first.")
+        if self.precision not in ("float32", "bfloat16"):
+            raise InputError(f"Setting precision is {self.precision!r}: choose float32 or bfloat16.")
+        if not self.data and self.synthetic < 1:
+            raise InputError("No training data given: name folders with images/ and labels/, or set synthetic to 1.")
+
+
+# What differs from the defaults. "paper" plays the paper's 11 rounds; "cells" spends its CPU minutes on more crops.
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "cells": {
+        "rounds": 4,
+        "random_rounds": True,
+        "drop_mask": 0.2,
+        "focal_weight": 5.0,
+        "focal_alpha": 0.9,
+        "lr": 6e-4,
+        "scale": (0.6, 2.5),
+        "prompts": 6,
+        "warmup": 100,
+        "weight_decay": 0.05,
+    },
+    "quick": {"steps": 20, "batch": 2, "prompts": 4, "rounds": 2, "warmup": 5, "cooldown": 5, "save_every": 10},
+}
+
+
+def load_training_config(file: Path | None, overrides: dict[str, Any], preset: str = "cells") -> TrainingConfig:
+    """Merge a preset, a TOML file and overrides, the later ones first in rank.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or a setting is unknown or out of range.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"Unknown preset {preset!r}: choose one of {', '.join(PRESETS)}.")
+    values: dict[str, Any] = dict(PRESETS[preset])
+    if file is not None:
+        try:
+            values.update(tomllib.loads(file.read_text()))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise InputError(f"Cannot read the training settings {file}: {error}; give a TOML file.") from error
+    values.update({key: value for key, value in overrides.items() if value is not None})
+    return training_config_from(values)
+
+
+def training_config_from(values: dict[str, Any]) -> TrainingConfig:
+    """Make a config of plain values, checking names and types."""
+    fields = {field.name: field for field in dataclasses.fields(TrainingConfig)}
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise InputError(f"Unknown training setting {unknown[0]!r}: allowed are {', '.join(fields)}.")
+    clean: dict[str, Any] = {}
+    for name, value in values.items():
+        default = fields[name].default
+        if isinstance(default, tuple):
+            if not isinstance(value, list | tuple):
+                raise InputError(f"Setting {name} is {value!r}: give a list.")
+            clean[name] = tuple(value)
+        elif isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            clean[name] = float(value)
+        elif not isinstance(value, type(default)) or isinstance(value, bool) != isinstance(default, bool):
+            raise InputError(f"Setting {name} is {value!r}: give a {type(default).__name__}.")
+        else:
+            clean[name] = value
+    return TrainingConfig(**clean)

@@ -1,0 +1,1 @@
+"""Images with instance labels for training: folders, synthetic scenes, augmentation."""

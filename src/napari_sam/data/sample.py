@@ -1,0 +1,96 @@
+"""One training image with its instance labels, crops of it, and augmentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy import ndimage
+
+__all__ = ["PAD_COLOUR", "Sample", "augment_intensity", "random_crop"]
+
+PAD_COLOUR = (124, 116, 104)  # the pixel mean: what zero padding after normalisation looks like
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Hold an image (H, W, 3) uint8 and its labels (H, W) int32, 0 background."""
+
+    image: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int32]
+
+
+def random_crop(sample: Sample, rng: np.random.Generator, size: int, scale: tuple[float, float]) -> Sample:
+    """Cut a random square at a random zoom, flipped and turned at random.
+
+    Parameters
+    ----------
+    size
+        Side of the result in pixels; what lies outside of the image is `PAD_COLOUR`, below and right of it.
+    scale
+        Smallest and largest zoom, drawn evenly on a log scale.
+    """
+    zoom = float(np.exp(rng.uniform(np.log(scale[0]), np.log(scale[1]))))
+    stretch = float(np.exp(rng.normal(0, 0.06)))  # a little out of proportion
+    height, width = sample.labels.shape
+    rows = min(height, max(8, round(size / zoom * stretch)))
+    cols = min(width, max(8, round(size / zoom / stretch)))
+    row, col = _crop_origin(sample.labels, rng, rows, cols)
+    window = np.s_[row : row + rows, col : col + cols]
+    out_rows = min(size, max(1, round(rows * zoom / stretch)))
+    out_cols = min(size, max(1, round(cols * zoom * stretch)))
+    image = np.empty((size, size, 3), np.uint8)
+    image[:] = PAD_COLOUR
+    labels = np.zeros((size, size), np.int32)
+    picture = Image.fromarray(sample.image[window])
+    image[:out_rows, :out_cols] = np.asarray(picture.resize((out_cols, out_rows), Image.Resampling.BILINEAR))
+    at_row = np.minimum(((np.arange(out_rows) + 0.5) * rows / out_rows).astype(int), rows - 1)
+    at_col = np.minimum(((np.arange(out_cols) + 0.5) * cols / out_cols).astype(int), cols - 1)
+    labels[:out_rows, :out_cols] = sample.labels[window][at_row[:, None], at_col]
+    return _turn(Sample(image=image, labels=labels), rng)
+
+
+def _crop_origin(labels: npt.NDArray[np.int32], rng: np.random.Generator, rows: int, cols: int) -> tuple[int, int]:
+    """Pick a window that holds an object if a few tries find one."""
+    row = col = 0
+    for _ in range(5):
+        row = int(rng.integers(labels.shape[0] - rows + 1))
+        col = int(rng.integers(labels.shape[1] - cols + 1))
+        if labels[row : row + rows : 4, col : col + cols : 4].any():
+            break
+    return row, col
+
+
+def _turn(sample: Sample, rng: np.random.Generator) -> Sample:
+    image, labels = sample.image, sample.labels
+    turns = int(rng.integers(4))
+    image, labels = np.rot90(image, turns), np.rot90(labels, turns)
+    if rng.random() < 0.5:
+        image, labels = image[:, ::-1], labels[:, ::-1]
+    return Sample(image=np.ascontiguousarray(image), labels=np.ascontiguousarray(labels))
+
+
+def augment_intensity(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Change brightness, contrast, gamma, colours, sharpness and noise of a (H, W, 3) uint8 image at random."""
+    x = image.astype(np.float32) / 255
+    if rng.random() < 0.15:
+        x = 1 - x
+    if rng.random() < 0.2:
+        x = np.repeat(x.mean(axis=-1, keepdims=True), 3, axis=-1)
+    elif rng.random() < 0.3:
+        x = x[..., rng.permutation(3)]
+    if rng.random() < 0.3:  # another stain
+        x = x * rng.uniform(0.7, 1.0, 3).astype(np.float32)
+    if rng.random() < 0.5:
+        x = x ** np.float32(np.exp(rng.normal(0, 0.35)))
+    if rng.random() < 0.6:
+        x = x * np.float32(rng.uniform(0.5, 1.25)) + np.float32(rng.uniform(-0.1, 0.15))
+    if rng.random() < 0.2:
+        sigma = rng.uniform(0.4, 1.6)
+        x = ndimage.gaussian_filter(x, (sigma, sigma, 0))
+    if rng.random() < 0.3:
+        noise = rng.standard_normal((*x.shape[:2], 1), dtype=np.float32)
+        x = x + noise * np.float32(rng.uniform(0.01, 0.1))
+    return (np.clip(x, 0, 1) * 255).astype(np.uint8)

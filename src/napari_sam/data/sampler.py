@@ -1,0 +1,87 @@
+"""Batches of crops with the masks to be prompted; step k of a seed is always the same, so runs resume anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_sam.config.training import TrainingConfig
+from napari_sam.data.sample import Sample, augment_intensity, random_crop
+from napari_sam.data.synthetic import synthetic_sample
+from napari_sam.errors import InputError
+
+__all__ = ["Batch", "make_batch"]
+
+MIN_AREA = 16  # pixels of a crop: smaller pieces of objects are not prompted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Hold B crops and P masks of each.
+
+    Parameters
+    ----------
+    images
+        (B, S, S, 3) uint8.
+    masks
+        (B, P, S, S) bool; a crop with fewer objects repeats some.
+    """
+
+    images: npt.NDArray[np.uint8]
+    masks: npt.NDArray[np.bool_]
+
+
+def make_batch(
+    samples: Sequence[Sample], weights: npt.NDArray[np.float64], config: TrainingConfig, size: int, step: int
+) -> Batch:
+    """Make the batch of one step.
+
+    Parameters
+    ----------
+    samples, weights
+        The images and how often each is drawn; both may be empty where all crops are synthetic.
+    size
+        Side S of the crops, the model's input.
+    step
+        Number of the step.
+    """
+    images, masks = [], []
+    for index in range(config.batch):
+        rng = np.random.default_rng([config.seed, step, index])
+        crop = _crop_with_objects(samples, weights, config, size, rng)
+        images.append(augment_intensity(crop.image, rng))
+        masks.append(_choose_masks(crop.labels, config.prompts, rng))
+    return Batch(images=np.stack(images), masks=np.stack(masks))
+
+
+def _crop_with_objects(
+    samples: Sequence[Sample],
+    weights: npt.NDArray[np.float64],
+    config: TrainingConfig,
+    size: int,
+    rng: np.random.Generator,
+) -> Sample:
+    for _ in range(50):
+        if rng.random() < config.synthetic:
+            crop = synthetic_sample(rng, (size, size))
+        else:
+            sample = samples[int(rng.choice(len(samples), p=weights))]
+            crop = random_crop(sample, rng, size, config.scale)
+        if np.bincount(crop.labels.ravel(), minlength=2)[1:].max() >= MIN_AREA:
+            return crop
+    raise InputError(
+        f"Fifty crops in a row held no object of at least {MIN_AREA} pixels: check the labels, or raise the scale."
+    )
+
+
+def _choose_masks(labels: npt.NDArray[np.int32], count: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    areas = np.bincount(labels.ravel())
+    areas[0] = 0
+    ids = np.flatnonzero(areas >= MIN_AREA)
+    chosen = rng.permutation(ids)[:count]
+    if len(chosen) < count:
+        chosen = np.concatenate([chosen, rng.choice(ids, count - len(chosen))])
+    return labels[None] == chosen[:, None, None]

@@ -1,0 +1,1 @@
+"""How good the masks are: metrics, the paper's protocols, reports."""

@@ -1,0 +1,176 @@
+"""How pixel values become the 8-bit RGB picture that the model looks at; decided once an image and recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_sam.errors import InputError
+
+__all__ = ["Normalization", "apply_normalization", "check_image", "resolve_normalization", "select_channels"]
+
+PERCENTILES = (0.1, 99.9)
+SAMPLE_PIXELS = 1_000_000  # at most about this many pixels decide the percentiles
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalization:
+    """Record the values that become black and white, one pair a channel or one for all.
+
+    Parameters
+    ----------
+    low, high
+        In the image's own units; `low[i]` becomes 0 and `high[i]` becomes 255.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+def check_image(image: Any) -> None:
+    """Check that an array-like is one plane: (H, W) or (H, W, C) of a real type, not empty.
+
+    Raises
+    ------
+    InputError
+        Naming the shape or type found and what is allowed.
+    """
+    shape = tuple(image.shape)
+    dtype = np.dtype(image.dtype)
+    if len(shape) not in (2, 3):
+        raise InputError(f"The image has shape {shape}: give one plane, (H, W) or (H, W, C), of a stack.")
+    if 0 in shape:
+        raise InputError(f"The image is empty (shape {shape}): give at least one pixel and one channel.")
+    if dtype.kind not in "buif":
+        raise InputError(f"The image has values of type {dtype}: give booleans, integers or floats.")
+
+
+def select_channels(image: Any, channels: tuple[int, ...] | None) -> Any:
+    """Pick channels of a (H, W, C) array-like and drop an alpha channel.
+
+    Parameters
+    ----------
+    image
+        (H, W) or (H, W, C).
+    channels
+        One (gray), two (averaged) or three (red, green, blue) indices; None takes gray, RGB or RGBA as they are and
+        averages two or more than four channels.
+
+    Returns
+    -------
+    array-like
+        (H, W) or (H, W, C').
+
+    Raises
+    ------
+    InputError
+        If a channel does not exist, or more than three are asked for.
+    """
+    if channels is None:
+        return image[..., :3] if image.ndim == 3 and image.shape[-1] == 4 else image
+    count = image.shape[-1] if image.ndim == 3 else 1
+    if not 1 <= len(channels) <= 3:
+        raise InputError(f"{len(channels)} channels chosen: choose one, two or three.")
+    bad = [c for c in channels if not -count <= c < count]
+    if bad:
+        raise InputError(f"There is no channel {bad[0]}: the image has {count}, numbered 0 to {count - 1}.")
+    return image[..., list(channels)] if image.ndim == 3 else image
+
+
+def resolve_normalization(
+    image: Any, normalization: str | tuple[float, float] = "auto", channels: tuple[int, ...] | None = None
+) -> Normalization:
+    """Decide which values become black and white.
+
+    Parameters
+    ----------
+    image
+        (H, W) or (H, W, C); large arrays are looked at in steps.
+    normalization
+        "auto" stretches between the 0.1 and 99.9 percentiles unless the image is 8-bit RGB, which is taken as it is;
+        "none" takes values as 0 to 255; (low, high) stretches that range.
+    channels
+        See `select_channels`.
+
+    Raises
+    ------
+    InputError
+        If the image or the normalisation cannot be used.
+    """
+    check_image(image)
+    picked = select_channels(image, channels)
+    if isinstance(normalization, str):
+        if normalization not in ("auto", "none"):
+            raise InputError(f'Unknown normalization {normalization!r}: choose "auto", "none" or a range (low, high).')
+        as_it_is = normalization == "none" or (np.dtype(image.dtype) == np.uint8 and _is_rgb(picked))
+        if as_it_is:
+            _check_finite(_subsample(picked))
+            return Normalization(low=(0.0,), high=(255.0,))
+        return _percentiles(_subsample(picked))
+    try:
+        low, high = (float(value) for value in normalization)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"Cannot use normalization {normalization!r}: give two numbers (low, high).") from error
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise InputError(f"Normalization range ({low:g}, {high:g}) is not rising: give a low below a high.")
+    _check_finite(_subsample(picked))
+    return Normalization(low=(low,), high=(high,))
+
+
+def apply_normalization(
+    image: Any, normalization: Normalization, channels: tuple[int, ...] | None = None
+) -> npt.NDArray[np.uint8]:
+    """Turn an image, or any part of it, into (H, W, 3) uint8 RGB.
+
+    Raises
+    ------
+    InputError
+        If values are NaN or infinite.
+    """
+    picked = np.asarray(select_channels(image, channels))
+    if picked.ndim == 2:
+        picked = picked[..., None]
+    if picked.dtype == np.uint8 and normalization == Normalization(low=(0.0,), high=(255.0,)):
+        x = picked
+    else:
+        _check_finite(picked)
+        wide = np.float64 if picked.dtype.itemsize >= 4 else np.float32
+        low, high = np.asarray(normalization.low, wide), np.asarray(normalization.high, wide)
+        span = np.where(high > low, high - low, 1)
+        x = np.clip((picked.astype(wide) - low) / span, 0, 1)
+        x = (x * 255 + 0.5).astype(np.uint8)
+    if x.shape[-1] == 3:
+        return np.ascontiguousarray(x)
+    gray = x[..., 0] if x.shape[-1] == 1 else x.mean(axis=-1).round().astype(np.uint8)
+    return np.repeat(gray[..., None], 3, axis=-1)
+
+
+def _is_rgb(image: Any) -> bool:
+    return image.ndim == 3 and image.shape[-1] == 3
+
+
+def _subsample(image: Any) -> npt.NDArray[Any]:
+    step = max(1, int(np.ceil(np.sqrt(image.shape[0] * image.shape[1] / SAMPLE_PIXELS))))
+    return np.asarray(image[::step, ::step])
+
+
+def _percentiles(pixels: npt.NDArray[Any]) -> Normalization:
+    _check_finite(pixels)
+    # colours are stretched together, other channels each on its own
+    planes = [pixels] if pixels.ndim == 2 or _is_rgb(pixels) else [pixels[..., c] for c in range(pixels.shape[-1])]
+    bounds = [np.percentile(plane.astype(np.float64), PERCENTILES) for plane in planes]
+    for i, (low, high) in enumerate(bounds):
+        if low == high:  # a few bright pixels on an even ground, or a constant image
+            bounds[i] = np.array([float(planes[i].min()), float(planes[i].max())])
+    return Normalization(low=tuple(float(b[0]) for b in bounds), high=tuple(float(b[1]) for b in bounds))
+
+
+def _check_finite(pixels: npt.NDArray[Any]) -> None:
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        bad = int((~np.isfinite(pixels)).sum())
+        raise InputError(
+            f"The image holds {bad} NaN or infinite values: replace them first, with numpy.nan_to_num say."
+        )

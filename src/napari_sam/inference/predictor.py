@@ -1,0 +1,322 @@
+"""Prompts in, masks out: the model's face towards scripts, command line and dock (SAM, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from napari_sam.errors import InputError
+from napari_sam.inference.embedding_cache import EmbeddingCache, embedding_key
+from napari_sam.inference.normalization import Normalization, apply_normalization, resolve_normalization
+from napari_sam.inference.preprocess import logits_to_masks, mask_to_logits, resample_logits, to_input, to_model_xy
+from napari_sam.inference.prompt_check import check_prompts
+from napari_sam.inference.windows import level_scales, place_window, touches_inner_edge, whole_window
+from napari_sam.model.sam import ImageEmbedding, Sam
+from napari_sam.types import Prediction, Prompts, Window
+
+__all__ = ["Predictor", "Progress"]
+
+Progress = Callable[[int, int], None]
+
+
+class Predictor:
+    """Segment objects of one image after another.
+
+    A model whose `spec.windowed` is False sees the whole image, shrunk so that its long side is `img_size`. The bundled
+    model sees images larger than its input through windows at the image's own scale; they are encoded when a prompt
+    first falls into them. Embeddings are kept, so further prompts cost only the decoder.
+
+    Parameters
+    ----------
+    model
+        From `load_model` or `build_model`.
+    cache
+        Where embeddings are kept; one cache may serve several predictors.
+    """
+
+    def __init__(self, model: Sam, *, cache: EmbeddingCache | None = None) -> None:
+        self.model = model
+        self.cache = EmbeddingCache() if cache is None else cache
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the image; its embeddings stay in the cache."""
+        self._image: Any = None
+        self._normalization: Normalization | None = None
+        self._channels: tuple[int, ...] | None = None
+        self._window: Window | None = None
+
+    @property
+    def is_image_set(self) -> bool:
+        """Whether there is an image to predict on."""
+        return self._image is not None
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """(H, W) of the image."""
+        if self._image is None:
+            raise InputError("No image is set: call set_image first.")
+        return int(self._image.shape[0]), int(self._image.shape[1])
+
+    @property
+    def normalization(self) -> Normalization:
+        """The recorded normalisation of the image."""
+        if self._normalization is None:
+            raise InputError("No image is set: call set_image first.")
+        return self._normalization
+
+    def set_image(
+        self,
+        image: Any,
+        *,
+        normalization: str | tuple[float, float] | Normalization = "auto",
+        channels: tuple[int, ...] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Take an image and encode it, if one window holds all of it.
+
+        Parameters
+        ----------
+        image
+            (H, W) or (H, W, C), booleans, integers or floats. Larger-than-memory array-likes are read by windows.
+        normalization
+            "auto" (percentiles, but 8-bit RGB as it is), "none" (values are 0 to 255), a range (low, high), or a
+            recorded `Normalization`.
+        channels
+            One, two (averaged) or three (red, green, blue) indices of the last axis.
+        progress
+            Called with steps done and in all; it may raise `OperationCancelled`, and the image before stays set.
+
+        Raises
+        ------
+        InputError
+            If the image or a setting cannot be used.
+        """
+        array = image if hasattr(image, "shape") and hasattr(image, "dtype") else np.asarray(image)
+        if isinstance(normalization, Normalization):
+            resolve_normalization(array, "none", channels)  # the checks
+            recorded = normalization
+        else:
+            recorded = resolve_normalization(array, normalization, channels)
+        shape = int(array.shape[0]), int(array.shape[1])
+        if not self._windowed(shape):
+            self._embed(array, recorded, channels, self._whole(shape), progress)
+        self._image, self._normalization, self._channels, self._window = array, recorded, channels, None
+
+    def predict(
+        self,
+        points: Any = None,
+        point_labels: Any = None,
+        box: Any = None,
+        mask: Any = None,
+        text: str | None = None,
+        multimask: bool | None = None,
+        *,
+        window: Window | None = None,
+        mask_window: Window | None = None,
+        progress: Progress | None = None,
+    ) -> Prediction:
+        """Predict the masks of one object.
+
+        Parameters
+        ----------
+        points, point_labels
+            (k, 2) array-like of (row, col), pixel centres at integers; (k,) of 1 (object) and 0 (not), all 1 if None.
+        box
+            (row0, col0, row1, col1), exclusive ends.
+        mask
+            (H, W) booleans, or (m, m) logits of an earlier prediction, to be refined.
+        text
+            Needs a model with a text adapter.
+        multimask
+            True: three candidates; False: one; None: three for a single point alone, else one.
+        window
+            Look at this part instead of choosing one, to repeat an earlier prediction.
+        mask_window
+            The window that logits given as `mask` belong to; None means that of the last prediction.
+        progress
+            As in `set_image`, if a window has to be encoded.
+
+        Returns
+        -------
+        Prediction
+            Candidates, the highest predicted IoU first.
+
+        Raises
+        ------
+        InputError
+            If no image is set or a prompt cannot be used.
+        """
+        if text is not None:
+            raise InputError(
+                f"The model {self.model.name!r} has no text adapter: give points, a box or a mask instead."
+            )
+        shape = self.image_shape
+        prompts = check_prompts(points, point_labels, box, mask, shape, self.model.mask_size)
+        if multimask is None:
+            multimask = len(prompts.points) == 1 and prompts.box is None and prompts.mask is None
+        if mask_window is None:
+            mask_window = self._window
+        if prompts.mask is not None and prompts.mask.dtype != bool and mask_window is None:
+            raise InputError("The mask holds logits but nothing was predicted on this image: give booleans instead.")
+        if window is not None:
+            chosen, result = window, self._predict_in(window, prompts, mask_window, multimask, progress)
+        else:
+            chosen, result = self._predict_growing(prompts, mask_window, multimask, progress)
+        self._window = chosen
+        return result
+
+    def predict_prompts(
+        self,
+        prompts: Prompts,
+        multimask: bool | None = None,
+        *,
+        window: Window | None = None,
+        mask_window: Window | None = None,
+        progress: Progress | None = None,
+    ) -> Prediction:
+        """Predict from a `Prompts` record; see `predict`."""
+        return self.predict(
+            prompts.points,
+            prompts.labels,
+            prompts.box,
+            prompts.mask,
+            multimask=multimask,
+            window=window,
+            mask_window=mask_window,
+            progress=progress,
+        )
+
+    def _windowed(self, shape: tuple[int, int]) -> bool:
+        return self.model.spec.windowed and max(shape) > self.model.img_size
+
+    def _whole(self, shape: tuple[int, int]) -> Window:
+        if self.model.spec.preprocess == "medsam":
+            side = self.model.img_size
+            return Window(row=0, col=0, height=shape[0], width=shape[1], input_height=side, input_width=side)
+        return whole_window(shape, self.model.img_size)
+
+    def _predict_growing(
+        self, prompts: Prompts, mask_window: Window | None, multimask: bool, progress: Progress | None
+    ) -> tuple[Window, Prediction]:
+        """Choose a window, and a coarser one as long as the best mask runs out of it."""
+        shape = self.image_shape
+        if not self._windowed(shape):
+            window = self._whole(shape)
+            return window, self._predict_in(window, prompts, mask_window, multimask, progress)
+        size = self.model.img_size
+        extent = _extent(prompts)
+        last = len(level_scales(shape, size)) - 1
+        feeding_back = prompts.mask is not None and prompts.mask.dtype != bool
+        if feeding_back and mask_window is not None and _holds(mask_window, extent):
+            # stay where the logits were made
+            return mask_window, self._predict_in(mask_window, prompts, mask_window, multimask, progress)
+        sized = prompts.box is not None or (prompts.mask is not None and prompts.mask.dtype == bool)
+        window, level = place_window(shape, size, extent, box=sized)
+        result = self._predict_in(window, prompts, mask_window, multimask, progress)
+        while level < last and touches_inner_edge(result.patches[0], window, shape):
+            window, level = place_window(shape, size, extent, box=sized, level=level + 1)
+            result = self._predict_in(window, prompts, mask_window, multimask, progress)
+        return window, result
+
+    @torch.inference_mode()
+    def _predict_in(
+        self, window: Window, prompts: Prompts, mask_window: Window | None, multimask: bool, progress: Progress | None
+    ) -> Prediction:
+        embedding = self._embed(self._image, self.normalization, self._channels, window, progress)
+        device = self.model.device
+        points = boxes = None
+        if prompts.points:
+            xy = to_model_xy(np.array(prompts.points), window)
+            points = (torch.from_numpy(xy)[None].to(device), torch.tensor([prompts.labels], device=device))
+        if prompts.box is not None:
+            corners = to_model_xy(np.array(prompts.box).reshape(2, 2), window)
+            boxes = torch.from_numpy(corners.reshape(1, 4)).to(device)
+        masks = self._mask_prompt(prompts.mask, window, mask_window)
+        logits, iou = self.model.decode(embedding, points=points, boxes=boxes, masks=masks, multimask=multimask)
+        order = torch.argsort(iou[0], descending=True, stable=True)
+        logits = logits[0, order].float()
+        return Prediction(
+            logits=logits.cpu().numpy(),
+            scores=iou[0, order].float().cpu().numpy(),
+            patches=logits_to_masks(logits, window, self.model.img_size, self.model.mask_threshold),
+            window=window,
+            image_shape=self.image_shape,
+        )
+
+    def _mask_prompt(self, mask: npt.NDArray[Any] | None, window: Window, mask_window: Window | None) -> Tensor | None:
+        if mask is None:
+            return None
+        if mask.dtype == bool:
+            prompt = mask_to_logits(mask[window.slices], window, self.model.img_size, self.model.mask_size)
+        else:
+            logits = mask
+            if mask_window is not None and mask_window != window:
+                logits = resample_logits(mask, mask_window, window, self.model.img_size)
+            prompt = torch.from_numpy(logits)[None, None]
+        return prompt.to(self.model.device)
+
+    @torch.inference_mode()
+    def _embed(
+        self,
+        image: Any,
+        normalization: Normalization,
+        channels: tuple[int, ...] | None,
+        window: Window,
+        progress: Progress | None,
+    ) -> ImageEmbedding:
+        rgb = apply_normalization(np.asarray(image[window.slices]), normalization, channels)
+        key = embedding_key(rgb, window, self.model.fingerprint)
+        embedding = self.cache.get(key)
+        if embedding is None:
+            with _reporting(self.model, progress):
+                embedding = self.model.encode(to_input(rgb, window, self.model.spec.preprocess))
+            self.cache.put(key, embedding)
+        return embedding
+
+
+def _extent(prompts: Prompts) -> tuple[float, float, float, float]:
+    """Return (row0, col0, row1, col1) around everything that was said."""
+    corners: list[tuple[float, float]] = list(prompts.points)
+    if prompts.box is not None:
+        corners += [(prompts.box[0], prompts.box[1]), (prompts.box[2], prompts.box[3])]
+    if prompts.mask is not None and prompts.mask.dtype == bool:
+        rows, cols = np.flatnonzero(prompts.mask.any(axis=1)), np.flatnonzero(prompts.mask.any(axis=0))
+        corners += [(float(rows[0]), float(cols[0])), (float(rows[-1] + 1), float(cols[-1] + 1))]
+    rows_, cols_ = zip(*corners, strict=True) if corners else ((0.0,), (0.0,))
+    return min(rows_), min(cols_), max(rows_), max(cols_)
+
+
+def _holds(window: Window, extent: tuple[float, float, float, float]) -> bool:
+    row0, col0, row1, col1 = extent
+    rows = window.row - 0.5 <= row0 and row1 <= window.row + window.height
+    return rows and window.col - 0.5 <= col0 and col1 <= window.col + window.width
+
+
+@contextmanager
+def _reporting(model: Sam, progress: Progress | None) -> Iterator[None]:
+    """Report each finished step of the encoder; what `progress` raises stops the encoder there."""
+    if progress is None:
+        yield
+        return
+    steps = model.encoder_steps()
+    progress(0, len(steps))
+
+    def hook(done: int) -> Callable[..., None]:
+        def report(*_: Any) -> None:
+            progress(done, len(steps))
+
+        return report
+
+    handles = [step.register_forward_hook(hook(i + 1)) for i, step in enumerate(steps)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,115 @@
+"""Which part of a large image the model looks at, and at which scale."""
+
+from __future__ import annotations
+
+from napari_sam.types import BoolArray, Window
+
+__all__ = ["level_scales", "place_window", "touches_inner_edge", "whole_window"]
+
+SPREAD = 0.75  # prompts may span this share of a window
+BOX_MARGIN = 1.5  # a box and this much around it must fit
+EDGE_PIXELS = 4  # so many mask pixels on an edge that is not the image's border: the object goes on
+
+
+def whole_window(shape: tuple[int, int], img_size: int) -> Window:
+    """Return the window of the whole image, its long side scaled to `img_size` (the authors' rule)."""
+    scale = img_size / max(shape)
+    # the authors round half up, and only at the end
+    height, width = (int(side * scale + 0.5) for side in shape)
+    return Window(row=0, col=0, height=shape[0], width=shape[1], input_height=height, input_width=width)
+
+
+def level_scales(shape: tuple[int, int], img_size: int) -> list[float]:
+    """List the scales (model pixels an image pixel) from fine to coarse.
+
+    An image that fits one window has one level, the whole of it. A larger one has 1, 1/2, 1/4, ... and last the scale
+    at which all of it fits.
+    """
+    whole = img_size / max(shape)
+    scales = []
+    scale = 1.0
+    while scale > whole:
+        scales.append(scale)
+        scale /= 2
+    return [*scales, whole]
+
+
+def place_window(
+    shape: tuple[int, int], img_size: int, extent: tuple[float, float, float, float], *, box: bool, level: int = 0
+) -> tuple[Window, int]:
+    """Choose the window for prompts that span `extent`.
+
+    The window lies on a lattice with steps of half a window, shifted to stay inside the image; of all it is the one
+    whose centre is nearest to that of the prompts. The level rises until the prompts fit.
+
+    Parameters
+    ----------
+    shape
+        (H, W) of the image.
+    img_size
+        Side of the model's input.
+    extent
+        (row0, col0, row1, col1) around all prompts.
+    box
+        Whether a box is among them, so that the extent tells the object's size.
+    level
+        The finest level to try, an index of `level_scales`.
+
+    Returns
+    -------
+    window, level
+        The window, and the level it was taken from.
+    """
+    scales = level_scales(shape, img_size)
+    row0, col0, row1, col1 = extent
+    span = max(row1 - row0, col1 - col0)
+    for number in range(level, len(scales) - 1):
+        side = int(img_size / scales[number])
+        limit = side / BOX_MARGIN if box else side * SPREAD
+        if span > limit:
+            continue
+        window = _on_lattice(shape, side, ((row0 + row1) / 2, (col0 + col1) / 2), scales[number])
+        inside = (
+            window.row <= row0 + 0.5
+            and window.col <= col0 + 0.5
+            and row1 <= window.row + window.height
+            and col1 <= window.col + window.width
+        )
+        if inside:
+            return window, number
+    return whole_window(shape, img_size), len(scales) - 1
+
+
+def touches_inner_edge(mask: BoolArray, window: Window, shape: tuple[int, int]) -> bool:
+    """Tell whether a (window.height, window.width) mask goes on beyond an edge that is not the image's border."""
+    inner = [
+        mask[0] if window.row > 0 else None,
+        mask[:, 0] if window.col > 0 else None,
+        mask[-1] if window.row + window.height < shape[0] else None,
+        mask[:, -1] if window.col + window.width < shape[1] else None,
+    ]
+    return any(edge is not None and int(edge.sum()) >= EDGE_PIXELS for edge in inner)
+
+
+def _on_lattice(shape: tuple[int, int], side: int, centre: tuple[float, float], scale: float) -> Window:
+    rows, height = _nearest(shape[0], side, centre[0])
+    cols, width = _nearest(shape[1], side, centre[1])
+    return Window(
+        row=rows,
+        col=cols,
+        height=height,
+        width=width,
+        input_height=max(1, round(height * scale)),
+        input_width=max(1, round(width * scale)),
+    )
+
+
+def _nearest(length: int, side: int, centre: float) -> tuple[int, int]:
+    """Return origin and length of the lattice interval whose middle is nearest to `centre`."""
+    if length <= side:
+        return 0, length
+    step = side // 2
+    last = length - side
+    below = min(int(max(0.0, centre - side / 2) // step) * step, last)
+    candidates = {below, min(below + step, last), last}
+    return min(sorted(candidates), key=lambda origin: abs(origin + side / 2 - centre)), side

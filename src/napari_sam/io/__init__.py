@@ -1,0 +1,1 @@
+"""Files in and out: images, labels, data sets, prompt tables, journals."""

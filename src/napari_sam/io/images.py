@@ -1,0 +1,249 @@
+"""Reading pictures, masks and label images; writing labels, all at once or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from napari_sam.errors import InputError
+
+__all__ = ["check_output", "read_image", "read_labels", "read_mask", "write_labels"]
+
+PICTURES = (".png", ".jpg", ".jpeg")
+TIFFS = (".tif", ".tiff")
+READABLE = "PNG, JPEG, TIFF, .npy and .zarr"
+
+
+def read_image(path: str | Path, plane: tuple[int, ...] | None = None) -> npt.NDArray[Any]:
+    """Read one plane: (H, W), or (H, W, C) for colour.
+
+    Parameters
+    ----------
+    path
+        A PNG, JPEG, TIFF or .npy file, or a Zarr array or OME-Zarr group; after `.zarr` a path inside may follow.
+    plane
+        Indices of the leading axes of a stack; only that plane of a Zarr is read.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable or of an unknown kind, or the plane does not fit.
+    """
+    path = Path(path)
+    if any(part.endswith(".zarr") for part in path.parts):
+        return _pick_plane(_open_zarr(path), plane, path)
+    if not path.is_file():
+        raise InputError(f"There is no file {path}: give an existing image.")
+    suffix = path.suffix.lower()
+    if suffix in PICTURES:
+        return _pick_plane(_read(path, _read_picture), plane, path)
+    if suffix in TIFFS:
+        return _pick_plane(_read(path, _read_tiff), plane, path)
+    if suffix == ".npy":
+        return _pick_plane(_read(path, _read_npy), plane, path)
+    raise InputError(f"Cannot read {path}: {suffix or 'no extension'} is unknown, {READABLE} are read.")
+
+
+def read_labels(path: str | Path, plane: tuple[int, ...] | None = None) -> npt.NDArray[np.int32]:
+    """Read a (H, W) int32 label image, 0 background.
+
+    Raises
+    ------
+    InputError
+        As `read_image`, or if the values are not labels.
+    """
+    values = read_image(path, plane)
+    if values.ndim != 2 or values.dtype.kind not in "bui":
+        raise InputError(f"{path} has shape {values.shape} and type {values.dtype}: labels are (H, W) integers.")
+    if values.size and (int(values.min()) < 0 or int(values.max()) > np.iinfo(np.int32).max):
+        raise InputError(f"{path} holds labels from {values.min()} to {values.max()}: they must fit 0 to 2147483647.")
+    return values.astype(np.int32)
+
+
+def read_mask(path: str | Path) -> npt.NDArray[np.bool_]:
+    """Read a (H, W) mask: every pixel that is not 0 belongs to it."""
+    values = read_image(path)
+    if values.ndim != 2:
+        raise InputError(f"{path} has shape {values.shape}: a mask is (H, W).")
+    return values != 0
+
+
+def write_labels(path: str | Path, labels: npt.NDArray[Any]) -> None:
+    """Write a (H, W) label image in the kind that the extension names: .png, .tif, .npy or .zarr (OME-Zarr 0.5).
+
+    PNG holds 16 bits; TIFF and the others 16 or, where labels need it, 32. A kill leaves the old file or the new one.
+
+    Raises
+    ------
+    InputError
+        If the extension is unknown, the folder is missing, or the labels do not fit.
+    """
+    path = Path(path)
+    check_output(path)
+    top = int(labels.max()) if labels.size else 0
+    small = labels.astype(np.uint16 if top < 2**16 else np.uint32)
+    suffix = path.suffix.lower()
+    if suffix == ".png":
+        if top >= 2**16:
+            raise InputError(f"{path} cannot hold label {top}: PNG ends at 65535, write a .tif instead.")
+        _replace(path, lambda part: Image.fromarray(small).save(part, format="PNG"))
+    elif suffix in TIFFS:
+        import tifffile
+
+        _replace(path, lambda part: tifffile.imwrite(part, small, compression="zlib"))
+    elif suffix == ".npy":
+        _replace(path, lambda part: _save_npy(part, small))
+    else:
+        _write_ome_zarr(path, small)
+
+
+def check_output(path: Path) -> None:
+    """Check that labels can be written to `path`, before any work is done.
+
+    Raises
+    ------
+    InputError
+        If the extension is unknown, the folder is missing or not writable, or a Zarr is in the way.
+    """
+    if path.suffix.lower() not in (".png", *TIFFS, ".npy", ".zarr"):
+        raise InputError(f"Cannot write labels to {path}: use .png, .tif, .npy or .zarr.")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {folder} to write {path.name} to: make it first.")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"The folder {folder} cannot be written to: choose another.")
+    if path.suffix.lower() == ".zarr" and path.exists():
+        raise InputError(f"{path} already exists: remove it or write to another name.")
+
+
+def _read(path: Path, reader: Callable[[Path], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Turn the many ways in which a damaged file fails into one sentence."""
+    try:
+        return reader(path)
+    except (OSError, ValueError, EOFError, SyntaxError, KeyError, IndexError, TypeError) as error:
+        reason = str(error).split("\n")[0].rstrip(".")
+        raise InputError(f"Cannot read {path} ({reason}): the file is damaged or not what its name says.") from error
+
+
+def _read_picture(path: Path) -> npt.NDArray[Any]:
+    with Image.open(path) as picture:
+        if picture.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV", "PA"):
+            return np.asarray(picture.convert("RGB"))
+        if picture.mode == "LA":
+            return np.asarray(picture.convert("L"))
+        return np.asarray(picture)
+
+
+def _read_tiff(path: Path) -> npt.NDArray[Any]:
+    import tifffile
+
+    try:
+        return np.asarray(tifffile.imread(path))
+    except tifffile.TiffFileError as error:
+        raise ValueError(str(error)) from error
+
+
+def _read_npy(path: Path) -> npt.NDArray[Any]:
+    return np.load(path, allow_pickle=False)
+
+
+def _open_zarr(path: Path) -> Any:
+    """Open an array, or the finest level of an OME-Zarr group."""
+    import zarr
+
+    if not path.exists():
+        raise InputError(f"There is no Zarr at {path}: give an existing array or OME-Zarr group.")
+    try:
+        node: Any = zarr.open(str(path), mode="r")
+        if isinstance(node, zarr.Group):
+            attributes: Any = dict(node.attrs)
+            scales = attributes.get("ome", attributes).get("multiscales")
+            name = scales[0]["datasets"][0]["path"] if scales else next(iter(sorted(node.array_keys())))
+            node = node[name]
+    except (OSError, ValueError, KeyError, TypeError, IndexError, StopIteration) as error:
+        raise InputError(
+            f"Cannot open {path} as a Zarr array or OME-Zarr image: {error or 'no array in it'}."
+        ) from error
+    return node
+
+
+def _pick_plane(array: Any, plane: tuple[int, ...] | None, path: Path) -> npt.NDArray[Any]:
+    """Index the leading axes; a last axis of 3 or 4 after two others counts as colour."""
+    shape = tuple(int(side) for side in array.shape)
+    if len(shape) < 2:
+        raise InputError(f"{path} has shape {shape}: an image has at least two axes.")
+    colour = len(shape) > 2 and shape[-1] in (3, 4)
+    leading = shape[: -3 if colour else -2]
+    if plane is None:
+        if any(side > 1 for side in leading):
+            raise InputError(
+                f"{path} has shape {shape}, a stack: pick a plane with {len(leading)} "
+                f"{'index' if len(leading) == 1 else 'indices'} (--plane {','.join('0' * len(leading))})."
+            )
+        plane = (0,) * len(leading)
+    if len(plane) != len(leading):
+        raise InputError(f"{path} has shape {shape}: a plane of it has {len(leading)} indices, not {len(plane)}.")
+    for index, side in zip(plane, leading, strict=True):
+        if not -side <= index < side:
+            raise InputError(f"{path} has no plane {index}: that axis is numbered 0 to {side - 1}.")
+    return np.asarray(array[tuple(plane)] if plane else array[...])
+
+
+def _replace(path: Path, write: Callable[[str], Any]) -> None:
+    """Write beside `path`, then rename: what is there stays whole until the new file is."""
+    handle, part = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    try:
+        write(part)
+        os.chmod(part, 0o644)
+        os.replace(part, path)
+    except OSError as error:
+        raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
+    finally:
+        if os.path.exists(part):
+            os.remove(part)
+
+
+def _save_npy(part: str, labels: npt.NDArray[Any]) -> None:
+    with open(part, "wb") as stream:
+        np.save(stream, labels)
+
+
+def _write_ome_zarr(path: Path, labels: npt.NDArray[Any]) -> None:
+    """Write an OME-Zarr 0.5 label image with a pyramid by nearest neighbours."""
+    import shutil
+
+    import zarr
+
+    part = Path(tempfile.mkdtemp(dir=path.absolute().parent, prefix=f".{path.name}."))
+    try:
+        group = zarr.open_group(str(part), mode="w", zarr_format=3)
+        datasets: list[dict[str, Any]] = []
+        level, step = labels, 1
+        while True:
+            name = str(len(datasets))
+            chunks = (min(512, level.shape[0]), min(512, level.shape[1]))
+            array = group.create_array(name, shape=level.shape, dtype=level.dtype, chunks=chunks)
+            array[...] = level
+            scale = [{"type": "scale", "scale": [float(step), float(step)]}]
+            datasets.append({"path": name, "coordinateTransformations": scale})
+            if max(level.shape) <= 512:
+                break
+            level, step = level[::2, ::2], step * 2
+        axes = [{"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
+        multiscales = [{"name": path.stem, "axes": axes, "datasets": datasets}]
+        ome: Any = {"version": "0.5", "multiscales": multiscales, "image-label": {}}
+        group.attrs["ome"] = ome
+        os.chmod(part, 0o755)  # noqa: S103 - mkdtemp made it private; others may read results
+        os.rename(part, path)
+    except OSError as error:
+        raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

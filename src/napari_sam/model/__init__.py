@@ -1,0 +1,1 @@
+"""The Segment Anything model: parts, assembly, checkpoints."""

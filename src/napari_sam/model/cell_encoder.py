@@ -1,0 +1,131 @@
+"""The bundled model's image encoder: convolutions down to stride 16, a few transformer blocks, back to stride 8.
+
+Small round objects want resolution, and two CPU cores want dense 3x3 convolutions rather than depthwise ones. So the
+embedding has stride 8 (masks come out at stride 2) and the features at strides 4 and 2 go on to the mask decoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from napari_sam.model.common import LayerNorm2d, MLPBlock
+
+__all__ = ["CellEncoder"]
+
+
+class CellEncoder(nn.Module):
+    """Turn an image into an embedding at 1/8 of its resolution, and finer features for the mask decoder.
+
+    Parameters
+    ----------
+    img_size
+        Side of the square input in pixels, a multiple of 16.
+    widths
+        Channels at strides 2, 4, 8 and 16.
+    depths
+        Residual blocks at strides 2, 4, 8 and 16.
+    num_blocks, num_heads
+        Transformer blocks at stride 16.
+    out_chans
+        Channels of the embedding.
+    """
+
+    def __init__(
+        self,
+        *,
+        img_size: int,
+        widths: Sequence[int],
+        depths: Sequence[int],
+        num_blocks: int,
+        num_heads: int,
+        out_chans: int,
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, widths[0], kernel_size=3, stride=2, padding=1)
+        self.stages = nn.ModuleList()
+        for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+            down = [] if i == 0 else [nn.Conv2d(widths[i - 1], width, kernel_size=2, stride=2)]
+            self.stages.append(nn.Sequential(*down, *(ResidualBlock(width) for _ in range(depth))))
+        grid = img_size // 16
+        self.pos_embed = nn.Parameter(torch.zeros(1, grid * grid, widths[3]))
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        self.blocks = nn.ModuleList(TransformerBlock(widths[3], num_heads) for _ in range(num_blocks))
+        self.lateral = nn.Conv2d(widths[2], out_chans, kernel_size=1)
+        self.top = nn.Conv2d(widths[3], out_chans, kernel_size=1)
+        self.neck = nn.Sequential(
+            LayerNorm2d(out_chans),
+            nn.GELU(),
+            nn.Conv2d(out_chans, out_chans, kernel_size=3, padding=1, bias=False),
+            LayerNorm2d(out_chans),
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Encode a normalised (B, 3, S, S) image.
+
+        Returns
+        -------
+        embedding
+            (B, out_chans, S / 8, S / 8).
+        skips
+            (B, widths[1], S / 4, S / 4) and (B, widths[0], S / 2, S / 2).
+        """
+        x = self.stem(x)
+        pyramid = []
+        for stage in self.stages:
+            x = stage(x)
+            pyramid.append(x)
+        stride2, stride4, stride8, x = pyramid
+        b, c, h, w = x.shape
+        tokens = x.flatten(2).transpose(1, 2) + self.pos_embed  # [b, c, h, w] -> [b, h*w, c]
+        for block in self.blocks:
+            tokens = block(tokens)
+        top = self.top(tokens.transpose(1, 2).reshape(b, c, h, w))
+        top = F.interpolate(top, scale_factor=2, mode="nearest")
+        return self.neck(self.lateral(stride8) + top), (stride4, stride2)
+
+    def steps(self) -> list[nn.Module]:
+        """List the parts in the order in which they finish."""
+        return [*self.stages, *self.blocks, self.neck]
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with group normalisation before each."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        groups = max(1, width // 16)
+        self.norm1 = nn.GroupNorm(groups, width)
+        self.conv1 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
+        self.norm2 = nn.GroupNorm(groups, width)
+        self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, C, H, W) for (B, C, H, W)."""
+        y = self.conv1(F.relu(self.norm1(x)))
+        return x + self.conv2(F.relu(self.norm2(y)))
+
+
+class TransformerBlock(nn.Module):
+    """Attention over the whole window, then an MLP."""
+
+    def __init__(self, dim: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.norm1 = nn.LayerNorm(dim)
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = MLPBlock(dim, 4 * dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, tokens, C) for (B, tokens, C)."""
+        b, t, c = x.shape
+        # [b, t, 3c] -> [3, b, heads, t, d]
+        q, k, v = self.qkv(self.norm1(x)).reshape(b, t, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        attended = F.scaled_dot_product_attention(q, k, v)
+        x = x + self.proj(attended.transpose(1, 2).reshape(b, t, c))
+        return x + self.mlp(self.norm2(x))

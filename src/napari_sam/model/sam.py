@@ -1,0 +1,160 @@
+"""The whole model: image encoder, prompt encoder, mask decoder (SAM, section 3)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from napari_sam.model.mask_decoder import MaskDecoder
+from napari_sam.model.prompt_encoder import PromptEncoder
+
+if TYPE_CHECKING:
+    from napari_sam.model.build import SamSpec
+
+__all__ = ["ImageEmbedding", "Sam"]
+
+
+@dataclass(frozen=True)
+class ImageEmbedding:
+    """Hold what the encoder made of B images.
+
+    Parameters
+    ----------
+    features
+        (B, C, h, w) embedding.
+    skips
+        Finer features for decoders that take them: (B, c1, 2h, 2w) and (B, c2, 4h, 4w), or ().
+    """
+
+    features: Tensor
+    skips: tuple[Tensor, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(t.numel() * t.element_size() for t in (self.features, *self.skips))
+
+
+class Sam(nn.Module):
+    """Assemble the three parts; sizes and preprocessing come from `spec`.
+
+    Parameters
+    ----------
+    spec
+        All size numbers, see `model.build.SamSpec`.
+    image_encoder, prompt_encoder, mask_decoder
+        The parts.
+    """
+
+    mask_threshold: float = 0.0
+    pixel_mean: Tensor
+    pixel_std: Tensor
+    image_encoder: nn.Module
+    prompt_encoder: PromptEncoder
+    mask_decoder: MaskDecoder
+
+    def __init__(
+        self, spec: SamSpec, image_encoder: nn.Module, prompt_encoder: PromptEncoder, mask_decoder: MaskDecoder
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.name = spec.architecture
+        self.precision = "float32"
+        self.image_encoder = image_encoder
+        self.prompt_encoder = prompt_encoder
+        self.mask_decoder = mask_decoder
+        self.register_buffer("pixel_mean", torch.tensor(spec.pixel_mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(spec.pixel_std).view(-1, 1, 1), persistent=False)
+        self._fingerprint: str | None = None
+
+    @property
+    def img_size(self) -> int:
+        """Side of the square input in pixels."""
+        return self.spec.img_size
+
+    @property
+    def mask_size(self) -> int:
+        """Side of the low-resolution masks."""
+        return 4 * self.spec.grid
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.pixel_mean.device
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all weights (BLAKE2b, 32 hex digits); the same for the same weights on any device."""
+        if self._fingerprint is None:
+            digest = hashlib.blake2b(self.spec.architecture.encode(), digest_size=16)
+            for key, value in sorted(self.state_dict().items()):
+                digest.update(key.encode())
+                digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
+
+    def encoder_steps(self) -> list[nn.Module]:
+        """List the encoder's parts in the order in which they finish, for progress and cancelling."""
+        return self.image_encoder.steps()  # type: ignore[operator]
+
+    def preprocess(self, pixels: Tensor) -> Tensor:
+        """Normalise (B, 3, h, w) RGB values 0 to 255 and pad them with zeros to (B, 3, img_size, img_size)."""
+        x = (pixels.to(self.device, torch.float32) - self.pixel_mean) / self.pixel_std
+        h, w = x.shape[-2:]
+        return F.pad(x, (0, self.img_size - w, 0, self.img_size - h))
+
+    def encode(self, pixels: Tensor) -> ImageEmbedding:
+        """Embed images.
+
+        Parameters
+        ----------
+        pixels
+            (B, 3, h, w) RGB, values 0 to 255, h and w at most `img_size`.
+        """
+        x = self.preprocess(pixels)
+        reduced = self.precision == "bfloat16"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=reduced):
+            out = self.image_encoder(x)
+        features, skips = out if isinstance(out, tuple) else (out, ())
+        return ImageEmbedding(features.float(), tuple(skip.float() for skip in skips))
+
+    def decode(
+        self,
+        embedding: ImageEmbedding,
+        *,
+        points: tuple[Tensor, Tensor] | None = None,
+        boxes: Tensor | None = None,
+        masks: Tensor | None = None,
+        multimask: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Predict the masks of n prompts.
+
+        Parameters
+        ----------
+        embedding
+            Of one image for all prompts, or of B images with n / B consecutive prompts each.
+        points
+            (n, k, 2) coordinates (x, y) in model pixels and (n, k) labels: 1 positive, 0 negative, -1 padding.
+        boxes
+            (n, 4) x0, y0, x1, y1 in model pixels.
+        masks
+            (n, 1, mask_size, mask_size) logits.
+        multimask
+            Whether to offer three masks or the one for several prompts.
+
+        Returns
+        -------
+        logits
+            (n, 3 or 1, mask_size, mask_size).
+        iou
+            (n, 3 or 1) predicted IoU, in the model's order.
+        """
+        sparse, dense = self.prompt_encoder(points, boxes, masks)
+        return self.mask_decoder(
+            embedding.features, self.prompt_encoder.get_dense_pe(), sparse, dense, multimask, embedding.skips
+        )

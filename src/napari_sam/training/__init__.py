@@ -1,0 +1,1 @@
+"""Training: prompt simulation, loop, run folder."""

@@ -1,0 +1,144 @@
+"""The paper's simulated user: a first point or box, then corrections where the mask was wrong (SAM, appendix A)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+__all__ = ["PromptState", "Round", "plan_rounds", "sample_point"]
+
+BOX_NOISE = 0.1  # standard deviation as a fraction of the side
+BOX_NOISE_LIMIT = 20.0  # pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """Tell what a round adds: "first", "point" or "none" (the last mask alone is refined)."""
+
+    kind: str
+
+
+def plan_rounds(total: int, generator: torch.Generator) -> list[Round]:
+    """Lay out the rounds of one training step.
+
+    One first prompt, then corrective points; from three rounds on the last round adds no prompt, and from four rounds
+    on one more round somewhere between does not either. 11 rounds are the paper's: 1 + 8 points + 2 without.
+    """
+    kinds = ["first"] + ["point"] * (total - 1)
+    if total >= 3:
+        kinds[-1] = "none"
+    if total >= 4:
+        kinds[int(torch.randint(1, total - 1, (1,), generator=generator))] = "none"
+    return [Round(kind=kind) for kind in kinds]
+
+
+def sample_point(region: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw one pixel of each region, all pixels alike.
+
+    Parameters
+    ----------
+    region
+        (n, h, w) bool.
+
+    Returns
+    -------
+    xy
+        (n, 2) float pixel coordinates (x, y); (0, 0) where the region is empty.
+    found
+        (n,) bool, False where the region is empty.
+    """
+    n, _, w = region.shape
+    flat = region.flatten(1)
+    chance = torch.rand(flat.shape, generator=generator).to(region.device)
+    index = torch.where(flat, chance, -1.0).argmax(dim=1)
+    found = flat.any(dim=1)
+    xy = torch.stack([index % w, index // w], dim=1).float()
+    return torch.where(found[:, None], xy, torch.zeros(n, 2, device=region.device)), found
+
+
+@dataclass(kw_only=True)
+class PromptState:
+    """Collect the prompts of n objects over the rounds, in model pixels, (x, y) order.
+
+    Parameters
+    ----------
+    target
+        (n, m, m) float masks at the decoder's resolution, in [0, 1].
+    img_size
+        Side of the model's input.
+    generator
+        The source of chance.
+    """
+
+    target: Tensor
+    img_size: int
+    generator: torch.Generator
+    boxes: Tensor | None = None
+    coords: list[Tensor] = field(default_factory=list)
+    labels: list[Tensor] = field(default_factory=list)
+    logits: Tensor | None = None
+
+    @property
+    def truth(self) -> Tensor:
+        """(n, m, m) bool target."""
+        return self.target > 0.5
+
+    def add_first(self, *, box: bool) -> None:
+        """Add the first prompt of every object: a random foreground point or a noisy box."""
+        if box:
+            self.boxes = self._noisy_boxes()
+        else:
+            xy, _ = sample_point(self.truth, self.generator)
+            self._add(xy, torch.ones(len(xy), dtype=torch.long, device=xy.device))
+
+    def add_correction(self) -> None:
+        """Add one point of the error region: positive in a false negative, negative in a false positive.
+
+        An object without errors gets one more positive point of its own.
+        """
+        if self.logits is None:
+            raise RuntimeError("a correction needs the mask of an earlier round")
+        truth, mask = self.truth, self.logits[:, 0] > 0
+        wrong = truth ^ mask
+        region = torch.where(wrong.flatten(1).any(1)[:, None, None], wrong, truth)
+        xy, _ = sample_point(region, self.generator)
+        at = xy.long()
+        positive = truth[torch.arange(len(xy), device=xy.device), at[:, 1], at[:, 0]]
+        self._add(xy, positive.long())
+
+    def feed_back(self, logits: Tensor, predicted_iou: Tensor) -> None:
+        """Keep the mask of the highest predicted IoU of (n, c, m, m) as the next round's mask prompt."""
+        best = predicted_iou.argmax(dim=1)
+        self.logits = logits.detach()[torch.arange(len(best), device=best.device), best][:, None].float()
+
+    def prompts(self) -> dict[str, Tensor | tuple[Tensor, Tensor] | None]:
+        """Return the arguments `points`, `boxes` and `masks` of `Sam.decode`."""
+        points = (torch.stack(self.coords, 1), torch.stack(self.labels, 1)) if self.coords else None
+        return {"points": points, "boxes": self.boxes, "masks": self.logits}
+
+    def _add(self, xy: Tensor, labels: Tensor) -> None:
+        step = self.img_size / self.target.shape[-1]
+        within = torch.rand(xy.shape, generator=self.generator).to(xy.device)
+        self.coords.append((xy + within) * step - 0.5)  # pixel centres at integers
+        self.labels.append(labels)
+
+    def _noisy_boxes(self) -> Tensor:
+        step = self.img_size / self.target.shape[-1]
+        boxes = tight_boxes(self.truth) * step
+        side = boxes[:, 2:] - boxes[:, :2]
+        noise = torch.randn(len(boxes), 4, generator=self.generator).to(boxes.device)
+        noise = noise * BOX_NOISE * side.repeat(1, 2)
+        noise = noise.clamp(-BOX_NOISE_LIMIT, BOX_NOISE_LIMIT)
+        return (boxes + noise).clamp(0, self.img_size)
+
+
+def tight_boxes(masks: Tensor) -> Tensor:
+    """Return the (n, 4) boxes x0, y0, x1, y1 (exclusive ends) of (n, h, w) bool masks; zeros for empty ones."""
+    n, h, w = masks.shape
+    columns, rows = masks.any(dim=1), masks.any(dim=2)  # [n, w], [n, h]
+    x0, y0 = columns.float().argmax(1), rows.float().argmax(1)
+    x1, y1 = w - columns.flip(1).float().argmax(1), h - rows.flip(1).float().argmax(1)
+    boxes = torch.stack([x0, y0, x1, y1], dim=1).float()
+    return torch.where(masks.flatten(1).any(1)[:, None], boxes, torch.zeros(n, 4, device=masks.device))

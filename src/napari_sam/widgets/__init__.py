@@ -1,0 +1,1 @@
+"""napari docks: the only part of the package that imports napari, Qt or magicgui."""

@@ -1,0 +1,190 @@
+"""What the worker thread does: load the model, take in a plane, predict objects; knows neither napari nor Qt."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from napari_sam.errors import OperationCancelled
+from napari_sam.widgets.candidates import Candidates
+from napari_sam.widgets.drafts import Draft
+
+if TYPE_CHECKING:
+    from napari_sam.inference.normalization import Normalization
+    from napari_sam.inference.predictor import Predictor
+    from napari_sam.model.sam import Sam
+
+__all__ = ["Engine", "Finished", "ImageInfo", "Predicted", "Progress", "Task"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Hold what is asked of the worker.
+
+    Parameters
+    ----------
+    serial
+        Counts up; answers carry it.
+    model
+        Name of a model, or the model.
+    image
+        What tells one plane of one image, taken in one way, from any other.
+    read
+        Reads the plane: (H, W) or (H, W, C).
+    normalization
+        As `Predictor.set_image` takes it.
+    drafts
+        The objects to predict.
+    known
+        Earlier predictions by the number of their draft; those of parents are fed back.
+    stop
+        Set to end the task within one step of the model.
+    superseded
+        Set when a newer task on the same plane waits: finish encoding, predict no more.
+    """
+
+    serial: int
+    model: str | Sam
+    image: tuple[Any, ...]
+    read: Callable[[], npt.NDArray[Any]]
+    normalization: Any = "auto"
+    drafts: tuple[Draft, ...] = ()
+    known: Mapping[int, Candidates] = field(default_factory=dict)
+    stop: threading.Event = field(default_factory=threading.Event)
+    superseded: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What the journal records of a plane: (H, W), the stretch that was used, and a hash of the pixels."""
+
+    shape: tuple[int, int]
+    normalization: Normalization
+    digest: str
+    model: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Say how far a task got; `total` is 0 where that is unknown."""
+
+    serial: int
+    done: int
+    total: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Hand over the prediction of one draft, asked for or needed on the way to one."""
+
+    serial: int
+    view: tuple[Any, ...]
+    draft: Draft
+    candidates: Candidates
+    image: ImageInfo
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Say that a task is over: complete, or failed with an error, or cancelled."""
+
+    serial: int
+    complete: bool = False
+    error: BaseException | None = None
+
+
+Answer = Progress | Predicted | Finished
+
+
+class Engine:
+    """Hold model and predictor between tasks; used by one thread only."""
+
+    def __init__(self) -> None:
+        self._model_key: Any = None
+        self._predictor: Predictor | None = None
+        self._image_key: tuple[Any, ...] | None = None
+        self._info: ImageInfo | None = None
+
+    def run(self, task: Task, answer: Callable[[Answer], None]) -> None:
+        """Do a task and answer with progress and predictions.
+
+        Raises
+        ------
+        OperationCancelled
+            If the task was stopped.
+        """
+        predictor = self._ready_predictor(task, answer)
+        info = self._ready_image(predictor, task, answer)
+        for draft in task.drafts:
+            if task.superseded.is_set():
+                return
+            self._predict(predictor, draft, info, task, answer)
+
+    def _ready_predictor(self, task: Task, answer: Callable[[Answer], None]) -> Predictor:
+        key = task.model if isinstance(task.model, str) else id(task.model)
+        if self._predictor is None or key != self._model_key:
+            from napari_sam.inference.predictor import Predictor
+
+            if isinstance(task.model, str):
+                answer(Progress(task.serial, 0, 0, f"Loading the model {task.model}"))
+                model = _load(task.model, _reporter(task, f"Downloading the model {task.model}", answer))
+            else:
+                model = task.model
+            self._predictor, self._model_key, self._image_key = Predictor(model), key, None
+        return self._predictor
+
+    def _ready_image(self, predictor: Predictor, task: Task, answer: Callable[[Answer], None]) -> ImageInfo:
+        if self._info is None or task.image != self._image_key:
+            self._image_key = None
+            report = _reporter(task, "Looking at the image", answer)
+            report(0, 0)
+            pixels = task.read()
+            predictor.set_image(pixels, normalization=task.normalization, progress=report)
+            self._info = _describe(pixels, predictor)
+            self._image_key = task.image
+        return self._info
+
+    def _predict(
+        self, predictor: Predictor, draft: Draft, info: ImageInfo, task: Task, answer: Callable[[Answer], None]
+    ) -> None:
+        """Predict a draft, and before it those of its lineage whose masks are needed and not known."""
+        report = _reporter(task, "Looking closer", answer)
+        lineage = draft.lineage
+        known = [i for i, step in enumerate(lineage[:-1]) if step.number in task.known]
+        start = known[-1] + 1 if known else 0
+        last = task.known[lineage[start - 1].number] if known else None
+        for step in lineage[start:]:
+            prompts = step.prompts.render(predictor.image_shape)
+            if last is not None:
+                choice = min(step.parent_choice, len(last.logits) - 1)
+                prompts = replace(prompts, mask=last.logits[choice])
+            window = None if last is None else last.window
+            last = Candidates.of(predictor.predict_prompts(prompts, mask_window=window, progress=report))
+            answer(Predicted(task.serial, task.image, step, last, info))
+
+
+def _load(name: str, progress: Callable[[int, int], None]) -> Sam:
+    from napari_sam.model.load import load_model
+
+    return load_model(name)
+
+
+def _describe(pixels: npt.NDArray[Any], predictor: Predictor) -> ImageInfo:
+    return ImageInfo(
+        predictor.image_shape, predictor.normalization, "", predictor.model.name, predictor.model.fingerprint
+    )
+
+
+def _reporter(task: Task, text: str, answer: Callable[[Answer], None]) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
+        if task.stop.is_set():
+            raise OperationCancelled(f"{text}: cancelled.")
+        answer(Progress(task.serial, done, total, text))
+
+    return report

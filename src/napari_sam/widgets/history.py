@@ -1,0 +1,88 @@
+"""Undo and redo without limit, of prompts and of labels that were written, in the order in which they happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_sam.widgets.drafts import Draft
+    from napari_sam.widgets.label_target import Written
+    from napari_sam.widgets.object_prompts import MaskSeed
+    from napari_sam.widgets.plane import Plane
+    from napari_sam.widgets.prompt_layers import PromptContent
+
+__all__ = ["History", "SessionState", "Step"]
+
+
+@dataclass(frozen=True)
+class SessionState:
+    """Hold all prompts, and how the prediction of each object came about, by plane.
+
+    Parameters
+    ----------
+    content
+        The prompts in the layers.
+    seeds
+        The masks to start from.
+    drafts
+        The objects being made.
+    choices
+        The chosen candidate of a draft, by the draft's number.
+    """
+
+    content: PromptContent
+    seeds: Mapping[Plane, MaskSeed]
+    drafts: Mapping[Plane, tuple[Draft, ...]]
+    choices: Mapping[int, int]
+
+    def says_the_same(self, other: SessionState) -> bool:
+        """Tell whether the prompts are the same."""
+        return self.seeds == other.seeds and self.content.equals(other.content)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that the user did: everything before and after it, and the labels that it wrote."""
+
+    before: SessionState
+    after: SessionState
+    written: tuple[Written, ...] = ()
+
+
+class History:
+    """Hold what can be undone and what can be done again."""
+
+    def __init__(self) -> None:
+        self._done: list[Step] = []
+        self._undone: list[Step] = []
+
+    @property
+    def can_undo(self) -> bool:
+        """Tell whether there is something to undo."""
+        return bool(self._done)
+
+    @property
+    def can_redo(self) -> bool:
+        """Tell whether there is something to do again."""
+        return bool(self._undone)
+
+    def record(self, step: Step) -> None:
+        """Add a step; what was undone before cannot be done again."""
+        self._done.append(step)
+        self._undone.clear()
+
+    def undo(self) -> Step | None:
+        """Return the last step, to be undone by the caller, or None."""
+        if not self._done:
+            return None
+        self._undone.append(self._done.pop())
+        return self._undone[-1]
+
+    def redo(self) -> Step | None:
+        """Return the step that was undone last, to be done again by the caller, or None."""
+        if not self._undone:
+            return None
+        self._done.append(self._undone.pop())
+        return self._done[-1]

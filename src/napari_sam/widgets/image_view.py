@@ -1,0 +1,119 @@
+"""What the model is shown: which image layer, which plane of it, with what brightness, and which model it is."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_sam.errors import InputError
+from napari_sam.widgets.plane import Plane, current_plane, plane_reader
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+    from napari.utils.events import Event
+
+    from napari_sam.model.sam import Sam
+
+__all__ = ["ImageView"]
+
+_numbers = itertools.count(1)
+
+
+class ImageView(QObject):
+    """Follow one image layer of a viewer.
+
+    Emits `replaced` when another image, model or brightness makes earlier predictions void, `moved` when another plane
+    may be displayed, and `lost` when the image layer was removed.
+
+    Parameters
+    ----------
+    viewer
+        The viewer.
+    """
+
+    replaced = Signal()
+    moved = Signal()
+    lost = Signal()
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self.layer: Image | None = None
+        self.model: str | Sam = "cells"
+        self._normalization: str | tuple[float, float] = "auto"
+        self.number = next(_numbers)  # tells this image, seen in this way by this model, from any other
+        viewer.layers.events.removed.connect(self._on_removed)
+        viewer.dims.events.connect(self._on_dims)
+
+    def close(self) -> None:
+        """Let go of viewer and layer."""
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self._viewer.dims.events.disconnect(self._on_dims)
+        self._follow(None)
+
+    def set_layer(self, layer: Image | None) -> None:
+        """Choose the image layer."""
+        if layer is not self.layer:
+            self._follow(layer)
+            self._replace()
+
+    def set_model(self, model: str | Sam) -> None:
+        """Choose the model by name, or give one."""
+        self.model = model
+        self._replace()
+
+    def set_normalization(self, normalization: str | tuple[float, float]) -> None:
+        """Choose how values become brightness: "auto", "none", (low, high), or "displayed" as in the layer."""
+        self._normalization = normalization
+        self._replace()
+
+    def place(self) -> tuple[Image, Plane]:
+        """Return the image layer and its displayed plane.
+
+        Raises
+        ------
+        InputError
+            If no image is chosen or no plane of it is displayed.
+        """
+        if self.layer is None:
+            raise InputError("No image layer is chosen: open an image and choose it under `Image`.")
+        return self.layer, current_plane(self._viewer, self.layer)
+
+    def question(self, image: Image, plane: Plane) -> dict[str, Any]:
+        """Return how a task sees the plane: `view`, `model`, `read` and `normalization`."""
+        normalization: Any = self._normalization
+        if normalization == "displayed":
+            low, high = (float(limit) for limit in image.contrast_limits)
+            normalization = "none" if image.rgb else (low, high)
+        return {
+            "view": (self.number, plane),
+            "model": self.model,
+            "read": plane_reader(image, plane),
+            "normalization": normalization,
+        }
+
+    def _follow(self, layer: Image | None) -> None:
+        if self.layer is not None:
+            self.layer.events.data.disconnect(self._on_data)
+        self.layer = layer
+        if layer is not None:
+            layer.events.data.connect(self._on_data)
+
+    def _replace(self) -> None:
+        self.number = next(_numbers)
+        self.replaced.emit()
+
+    def _on_data(self, _event: Event) -> None:
+        self._replace()
+
+    def _on_dims(self, event: Event) -> None:
+        if event.type in ("point", "ndisplay", "order"):
+            self.moved.emit()
+
+    def _on_removed(self, event: Event) -> None:
+        if event.value is self.layer:
+            self.set_layer(None)
+            self.lost.emit()

@@ -1,0 +1,150 @@
+"""The labels layer that accepted objects are written to, patch by patch, with undo and redo."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels
+
+from napari_sam.errors import InputError
+from napari_sam.widgets.label_refresh import refresh_part
+from napari_sam.widgets.plane import LabelPlane, Plane, base_level
+from napari_sam.widgets.prompt_layers import insert_below_prompts
+from napari_sam.widgets.transforms import data_to_world_matrix
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+    from napari.utils.events import Event
+
+    from napari_sam.pipeline.label_editor import LabelEditor
+    from napari_sam.types import BoolArray
+
+__all__ = ["LabelTarget", "Written"]
+
+LARGEST_IN_MEMORY = 2**30  # bytes; a larger new label array is kept compressed, and only where something is written
+
+
+@dataclass(frozen=True)
+class Written:
+    """What one commit wrote: the editor that can take it back, and the part of the plane that it touched."""
+
+    editor: LabelEditor
+    plane: LabelPlane
+    rows: slice
+    cols: slice
+    label: int
+
+
+class LabelTarget:
+    """Hold the labels layer of one viewer's session, made when first needed.
+
+    Parameters
+    ----------
+    viewer
+        The viewer that shows the layer.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self.layer: Labels | None = None
+        self._editors: dict[tuple[int, ...], LabelEditor] = {}
+        self._highest = 0
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    def close(self) -> None:
+        """Let go of viewer and layer."""
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self.layer = None
+        self._editors.clear()
+
+    def set_layer(self, layer: Labels | None) -> None:
+        """Choose an existing layer, or None: make a new one when needed."""
+        if layer is not self.layer:
+            self.layer = layer
+            self._editors.clear()
+            self._highest = 0
+
+    def ensure(self, image: Image) -> Labels:
+        """Return the labels layer, made over the image if there is none.
+
+        Raises
+        ------
+        InputError
+            If the chosen layer does not fit the image or cannot be written.
+        """
+        layer = self.layer if self.layer is not None else self._make(image)
+        _check_fit(layer, image)
+        return layer
+
+    def write(self, image: Image, plane: Plane, patch: BoolArray, at: tuple[int, int], **options: Any) -> Written:
+        """Write a (h, w) patch whose first pixel is `at`; `options` are those of `LabelEditor.commit`."""
+        editor, target = self._editor(self.ensure(image), plane)
+        rows, cols = (slice(start, start + size) for start, size in zip(at, patch.shape, strict=True))
+        if options.get("label") is None:
+            options["label"] = max(editor.next_label(), self._highest + 1)
+        edit = editor.commit(patch, (rows, cols), **options)
+        self._highest = max(self._highest, edit.label)
+        refresh_part(target.layer, plane, rows, cols)
+        return Written(editor, target, rows, cols, edit.label)
+
+    def undo(self, written: Written) -> None:
+        """Take back the last thing that was written to its plane."""
+        written.editor.undo()
+        refresh_part(written.plane.layer, written.plane.plane, written.rows, written.cols)
+
+    def redo(self, written: Written) -> None:
+        """Write again what was taken back last."""
+        written.editor.redo()
+        refresh_part(written.plane.layer, written.plane.plane, written.rows, written.cols)
+
+    def _make(self, image: Image) -> Labels:
+        layer = Labels(
+            _empty_labels(base_level(image).shape[: image.ndim]),
+            name=f"{image.name} labels",
+            affine=data_to_world_matrix(image),
+            units=image.units,
+            axis_labels=image.axis_labels,
+        )
+        insert_below_prompts(self._viewer, layer)
+        self.set_layer(layer)
+        return layer
+
+    def _editor(self, layer: Labels, plane: Plane) -> tuple[LabelEditor, LabelPlane]:
+        from napari_sam.pipeline.label_editor import LabelEditor
+
+        key = (*plane.axes, *plane.index)
+        if key not in self._editors:
+            self._editors[key] = LabelEditor(LabelPlane(layer, plane))
+        editor = self._editors[key]
+        return editor, editor.labels
+
+    def _on_removed(self, event: Event) -> None:
+        if event.value is self.layer:
+            self.set_layer(None)
+
+
+def _empty_labels(shape: tuple[int, ...]) -> Any:
+    if math.prod(shape) * 4 <= LARGEST_IN_MEMORY:
+        return np.zeros(shape, dtype=np.int32)
+    import zarr
+
+    chunks = (*(1,) * (len(shape) - 2), *(min(side, 1024) for side in shape[-2:]))
+    return zarr.create_array(store=zarr.storage.MemoryStore(), shape=shape, chunks=chunks, dtype="int32", fill_value=0)
+
+
+def _check_fit(layer: Labels, image: Image) -> None:
+    shape = tuple(base_level(image).shape[: image.ndim])
+    if layer.multiscale or not hasattr(layer.data, "__setitem__") or type(layer.data).__module__.startswith("dask"):
+        raise InputError(
+            f"The labels layer {layer.name!r} cannot be written, because it is "
+            f"{'multiscale' if layer.multiscale else 'a computed (dask) array'}: choose another or `new layer`."
+        )
+    if tuple(layer.data.shape) != shape:
+        raise InputError(
+            f"The labels layer {layer.name!r} has the shape {tuple(layer.data.shape)} and the image {shape}: "
+            "choose a labels layer of the image's shape or `new layer`."
+        )

@@ -1,0 +1,83 @@
+"""A combo box that follows the viewer's layers of one kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QComboBox
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+    from napari.utils.events import Event
+
+__all__ = ["LayerChoice"]
+
+
+class LayerChoice(QObject):
+    """Keep a combo box filled with layers; emits `picked(layer)` when the user picks one, None for the first entry.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers to follow.
+    combo
+        The box.
+    kind
+        Tells which layers belong into it.
+    first
+        Text of the entry that stands for no layer.
+    """
+
+    picked = Signal(object)
+
+    def __init__(self, viewer: ViewerModel, combo: QComboBox, kind: Callable[[Layer], bool], first: str) -> None:
+        super().__init__(combo)
+        self._viewer = viewer
+        self._combo = combo
+        self._kind = kind
+        self._first = first
+        self._shown: list[Layer | None] = []
+        self._chosen: Layer | None = None
+        for name in ("inserted", "removed", "reordered"):
+            getattr(viewer.layers.events, name).connect(self.refill)
+        combo.activated.connect(self._on_activated)
+        self.refill()
+
+    def close(self) -> None:
+        """Let go of the viewer."""
+        for name in ("inserted", "removed", "reordered"):
+            getattr(self._viewer.layers.events, name).disconnect(self.refill)
+        self._watch_names([])
+
+    def choose(self, layer: Layer | None) -> None:
+        """Show a layer as the chosen one, without a signal."""
+        self._chosen = layer
+        self.refill()
+
+    def refill(self, _event: Event | None = None) -> None:
+        """List the layers anew, the topmost first."""
+        layers: list[Layer | None] = [None, *(layer for layer in reversed(self._viewer.layers) if self._kind(layer))]
+        if self._chosen not in layers:
+            self._chosen = None
+        self._watch_names(layers)
+        self._combo.blockSignals(True)
+        self._combo.clear()
+        self._combo.addItems([self._first if layer is None else layer.name for layer in layers])
+        self._combo.setCurrentIndex(layers.index(self._chosen))
+        self._combo.blockSignals(False)
+
+    def _watch_names(self, layers: list[Layer | None]) -> None:
+        for layer in self._shown:
+            if layer is not None:
+                layer.events.name.disconnect(self.refill)
+        self._shown = layers
+        for layer in layers:
+            if layer is not None:
+                layer.events.name.connect(self.refill)
+
+    def _on_activated(self, index: int) -> None:
+        self._chosen = self._shown[index]
+        self.picked.emit(self._chosen)

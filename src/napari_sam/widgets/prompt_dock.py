@@ -1,0 +1,388 @@
+"""The dock `SAM Prompts`: click, box or scribble on an object, get its outline as a label; for mouse and scripts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import napari
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Image, Labels, Layer
+from napari.utils.notifications import ErrorNotification, notification_manager, show_warning
+from qtpy.QtCore import QCoreApplication, QEvent, QEventLoop
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_sam.errors import InputError, NapariSamError
+from napari_sam.widgets.bindings import KeyBindings
+from napari_sam.widgets.layer_choice import LayerChoice
+from napari_sam.widgets.model_choice import ModelChoice
+from napari_sam.widgets.object_prompts import MaskSeed
+from napari_sam.widgets.positions import box_corners, complete_positions
+from napari_sam.widgets.prompt_form import PromptForm, TallScrollArea
+from napari_sam.widgets.session import PromptSession
+
+if TYPE_CHECKING:
+    from napari_sam.model.sam import Sam
+    from napari_sam.widgets.candidates import Candidate
+
+__all__ = ["PromptDock"]
+
+_MODES = {"rectangle": "add_rectangle", "ellipse": "add_ellipse", "polygon": "add_polygon", "path": "add_path"}
+
+
+class PromptDock(QWidget):
+    """Prompt a model with clicks, boxes, shapes, scribbles and labels, and write what it finds to a labels layer.
+
+    Positions are data coordinates of the image layer, in array order: (row, col) in the displayed plane, or with all
+    axes, in which case the slider moves there.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer; napari passes it.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._ended = False
+        # napari hands plugins a proxy, whose layers are new proxies each time: useless for telling which layer is meant
+        self._viewer = napari_viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        self._session = PromptSession(napari_viewer)
+        self._form = PromptForm()
+        scroll = TallScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(self._form)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scroll)
+        self._images = LayerChoice(napari_viewer, self._form.image, _is_image, "choose an image")
+        self._targets = LayerChoice(napari_viewer, self._form.labels, self._is_target, "new layer")
+        self._models = ModelChoice(self._form.model)
+        self._keys = KeyBindings(napari_viewer, self._actions())
+        self._connect()
+        self._choose_first_image()
+
+    # for scripts: what to work on
+
+    def set_image(self, layer: Image | str) -> None:
+        """Choose the image layer, by itself or by name.
+
+        Raises
+        ------
+        InputError
+            If there is no such image layer.
+        """
+        found = self._find_layer(layer)
+        if not _is_image(found):
+            raise InputError(f"The layer {found.name!r} is not an image: choose an image layer.")
+        self._session.view.set_layer(found)
+        self._images.choose(found)
+        self._targets.refill()
+
+    def set_model(self, model: Sam | str) -> None:
+        """Choose the model, by name or a model that was loaded or built; it is loaded in the background."""
+        self._models.choose(model)
+        self._session.view.set_model(model)
+
+    def set_normalization(self, normalization: str | tuple[float, float]) -> None:
+        """Choose how values become brightness: "auto", "none", (low, high), or "displayed" as in the layer."""
+        index = self._form.stretch.findData(normalization) if isinstance(normalization, str) else -1
+        if index >= 0:
+            self._form.stretch.setCurrentIndex(index)
+        self._session.view.set_normalization(normalization)
+
+    def set_labels_layer(self, layer: Labels | str | None) -> None:
+        """Choose the labels layer to write to; None: a new one."""
+        found = None if layer is None else self._find_layer(layer)
+        if found is not None and not isinstance(found, Labels):
+            raise InputError(f"The layer {found.name!r} is not a labels layer: choose one, or None for a new one.")
+        self._session.target.set_layer(found)
+        self._targets.choose(found)
+
+    def set_one_per_shape(self, one_per_shape: bool) -> None:
+        """Choose whether each shape is an object of its own."""
+        self._form.one_per_shape.setChecked(one_per_shape)
+
+    def set_keep_existing(self, keep: bool) -> None:
+        """Choose whether pixels that already have a label keep it."""
+        self._form.keep_existing.setChecked(keep)
+
+    # for scripts: prompts
+
+    def add_point(self, position: Sequence[float], positive: bool = True) -> None:
+        """Add a point that is part of the object, or not."""
+        place = complete_positions(self._viewer, self._session.view, [position])
+        self._session.layers.add_points(self._image, place, positive)
+
+    def add_box(self, box: Sequence[float]) -> None:
+        """Add a box (row0, col0, row1, col1) with exclusive ends, in the displayed plane."""
+        self._add_shape("rectangle", box_corners(box))
+
+    def add_ellipse(self, box: Sequence[float]) -> None:
+        """Add the ellipse that fills a box (row0, col0, row1, col1), in the displayed plane."""
+        self._add_shape("ellipse", box_corners(box))
+
+    def add_polygon(self, vertices: Sequence[Sequence[float]]) -> None:
+        """Add a polygon around the object; it snaps to the outline."""
+        self._add_shape("polygon", vertices)
+
+    def add_scribble(self, vertices: Sequence[Sequence[float]], positive: bool = True) -> None:
+        """Add a path; points along it are part of the object, or not."""
+        self._add_shape("path", vertices, positive)
+
+    def add_mask(self, mask: npt.ArrayLike) -> None:
+        """Start from a (H, W) mask of the displayed plane."""
+        found, (_, plane) = np.asarray(mask, dtype=bool), self._session.view.place()
+        if found.shape != plane.shape or not found.any():
+            raise InputError(
+                f"The mask has the shape {found.shape} and {int(found.sum())} pixels: "
+                f"give a mask of the shape {plane.shape} that is not empty."
+            )
+        self._session.set_seed(MaskSeed.of(found))
+
+    def improve_label(self, label: int | None = None) -> None:
+        """Start from a label of the labels layer (None: its selected one); accepting replaces that label."""
+        self._session.improve_label(label)
+
+    # for scripts: predictions
+
+    def wait_idle(self, timeout: float = 60) -> None:
+        """Process events until encoding and predicting are done.
+
+        Raises
+        ------
+        NapariSamError
+            What the prediction failed with.
+        TimeoutError
+            If it takes longer than `timeout` seconds.
+        """
+        end = time.monotonic() + timeout
+        self._pump()
+        while self._session.busy:
+            if time.monotonic() > end:
+                raise TimeoutError(f"The prediction was not there after {timeout:g} seconds.")
+            self._pump()
+            time.sleep(0.002)
+        self._pump()
+        error = self._session.take_error()
+        if error is not None:
+            raise error
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The masks offered for the current object, best first: each has a `score` and a (H, W) bool `mask`."""
+        return self._session.candidates
+
+    @property
+    def candidate_index(self) -> int:
+        """Which of the candidates is chosen."""
+        return self._session.choice
+
+    def next_candidate(self) -> int:
+        """Choose the next candidate and return its index."""
+        if self.candidates:
+            self._session.choose((self.candidate_index + 1) % len(self.candidates))
+        return self.candidate_index
+
+    def next_object(self) -> None:
+        """Go to the next unfinished object, with one object per shape."""
+        self._session.next_object()
+
+    def accept(self) -> int:
+        """Write the chosen mask of the current object to the labels layer and return its label."""
+        label = self._session.accept()
+        self._targets.choose(self._session.target.layer)
+        return label
+
+    def accept_all(self) -> list[int]:
+        """Write the chosen masks of all unfinished objects in the plane and return their labels."""
+        labels = self._session.accept_all()
+        self._targets.choose(self._session.target.layer)
+        return labels
+
+    def discard(self) -> None:
+        """Remove the prompts of the current object."""
+        self._session.discard()
+
+    def undo(self) -> None:
+        """Take back the last change of a prompt, discard or accept."""
+        self._session.undo()
+
+    def redo(self) -> None:
+        """Do again what was taken back last."""
+        self._session.redo()
+
+    def cancel(self) -> None:
+        """Stop what runs."""
+        self._session.service.cancel()
+
+    def flip_polarity(self) -> None:
+        """Turn what the next clicks say around: part of the object, or not."""
+        (self._form.negative if self._session.layers.positive else self._form.positive).click()
+
+    @property
+    def labels_layer(self) -> Labels | None:
+        """The labels layer that is written to; None before the first object is accepted."""
+        return self._session.target.layer
+
+    @property
+    def journal_path(self) -> Path | None:
+        """The file that prompts and labels are recorded in; None before the first prediction."""
+        return self._session.journal.path
+
+    @property
+    def status(self) -> str:
+        """The sentence in the status line."""
+        return str(self._form.status.text())
+
+    # for the mouse
+
+    def start(self, tool: str = "point") -> None:
+        """Make the prompt layers and the labels layer, and get the tool ready."""
+        points, shapes = self._session.layers.ensure(self._image)
+        self._session.target.ensure(self._image)
+        self._targets.choose(self._session.target.layer)
+        layer = points if tool == "point" else shapes
+        self._viewer.layers.selection.active = layer
+        layer.mode = "add" if tool == "point" else _MODES[tool]
+
+    def event(self, event: QEvent | None) -> bool:
+        """End the session when napari takes the dock out of its window."""
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self._end()
+        return bool(super().event(event))
+
+    def _end(self) -> None:
+        """Let go of viewer and thread; the user's layers stay."""
+        if self._ended:
+            return
+        self._ended = True
+        self._keys.release()
+        self._images.close()
+        self._targets.close()
+        self._session.close()
+
+    def _connect(self) -> None:
+        form, session = self._form, self._session
+        for name, action in self._actions().items():
+            if (button := getattr(form, name, None)) is not None:
+                button.clicked.connect(_without_argument(action))
+        for tool, button in form.tools.items():
+            button.clicked.connect(_without_argument(self._guarded(partial(self.start, tool))))
+        form.improve.clicked.connect(_without_argument(self._guarded(self.improve_label)))
+        form.cancel.clicked.connect(_without_argument(self.cancel))
+        form.positive.toggled.connect(session.layers.set_polarity)
+        form.one_per_shape.toggled.connect(session.set_one_per_shape)
+        form.keep_existing.toggled.connect(session.set_keep_existing)
+        form.stretch.activated.connect(lambda i: session.view.set_normalization(form.stretch.itemData(i)))
+        form.candidates.hovered.connect(session.hover)
+        form.candidates.chosen.connect(session.choose)
+        self._images.picked.connect(session.view.set_layer)
+        self._targets.picked.connect(session.target.set_layer)
+        self._models.picked.connect(session.view.set_model)
+        session.changed.connect(self._refresh)
+        session.said.connect(self._say)
+        session.failed.connect(self._report)
+        session.service.progressed.connect(self._show_progress)
+        self.destroyed.connect(session.close)
+        self._refresh()
+
+    def _actions(self) -> dict[str, Callable[[], object]]:
+        names = ("next_candidate", "flip_polarity", "accept", "accept_all", "next_object", "discard", "undo", "redo")
+        return {name: self._guarded(getattr(self, name)) for name in names}
+
+    def _guarded(self, action: Callable[[], object]) -> Callable[[], None]:
+        """Show the user's mistakes as a sentence instead of raising them."""
+
+        def call() -> None:
+            try:
+                action()
+            except NapariSamError as error:
+                self._report(error)
+
+        return call
+
+    def _report(self, error: BaseException) -> None:
+        if isinstance(error, NapariSamError):
+            self._say(str(error))
+            show_warning(str(error))
+        else:
+            self._say(f"Something went wrong inside napari-sam: {error!r}")
+            notification_manager.dispatch(ErrorNotification(error))
+
+    def _say(self, sentence: str) -> None:
+        self._form.status.setText(sentence)
+
+    def _show_progress(self, done: int, total: int, text: str) -> None:
+        bar = self._form.progress
+        bar.setVisible(bool(text))
+        self._form.cancel.setVisible(bool(text))
+        bar.setRange(0, total)
+        bar.setValue(done)
+        bar.setFormat(f"{text} %p%" if total else text)
+
+    def _refresh(self) -> None:
+        form, session = self._form, self._session
+        found = session.candidates
+        form.candidates.show_candidates(found, session.choice)
+        form.accept.setEnabled(bool(found))
+        form.accept_all.setEnabled(len(session.drafts) > 1)
+        form.next_object.setEnabled(len(session.drafts) > 1)
+        form.discard.setEnabled(bool(session.drafts))
+        form.undo.setEnabled(session.history.can_undo)
+        form.redo.setEnabled(session.history.can_redo)
+
+    def _choose_first_image(self) -> None:
+        active = self._viewer.layers.selection.active
+        images = [layer for layer in reversed(self._viewer.layers) if _is_image(layer)]
+        if _is_image(active):
+            self.set_image(active)
+        elif images:
+            self.set_image(images[0])
+
+    def _find_layer(self, layer: Layer | str) -> Layer:
+        if isinstance(layer, Layer):
+            if layer not in self._viewer.layers:
+                raise InputError(f"The layer {layer.name!r} is not in this viewer: add it first.")
+            return layer
+        if layer not in self._viewer.layers:
+            names = ", ".join(repr(each.name) for each in self._viewer.layers) or "none"
+            raise InputError(f"There is no layer {layer!r}: choose one of the viewer's layers ({names}).")
+        return self._viewer.layers[layer]
+
+    def _is_target(self, layer: Layer) -> bool:
+        image = self._session.view.layer
+        return (
+            isinstance(layer, Labels)
+            and layer is not self._session.preview.layer
+            and (image is None or layer.ndim == image.ndim)
+        )
+
+    def _add_shape(self, kind: str, vertices: Sequence[Sequence[float]], positive: bool = True) -> None:
+        places = complete_positions(self._viewer, self._session.view, vertices)
+        self._session.layers.add_shape(self._image, kind, places, positive)
+
+    def _pump(self) -> None:
+        QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 20)
+
+    @property
+    def _image(self) -> Image:
+        image, _ = self._session.view.place()
+        return image
+
+
+def _is_image(layer: Layer | None) -> bool:
+    return isinstance(layer, Image)
+
+
+def _without_argument(action: Callable[[], object]) -> Callable[..., None]:
+    """Drop what Qt's `clicked` passes."""
+
+    def call(*_: Any) -> None:
+        action()
+
+    return call

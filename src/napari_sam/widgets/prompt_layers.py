@@ -1,0 +1,298 @@
+"""The Points and Shapes layers that hold the prompts: making, reading, writing and restoring them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Points, Shapes
+
+from napari_sam.widgets.object_prompts import PointPrompt, ShapePrompt
+from napari_sam.widgets.transforms import data_to_data, data_to_world_matrix
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
+    from napari.utils.events import Event
+
+    from napari_sam.widgets.plane import Plane
+
+__all__ = ["NEGATIVE_COLOR", "POSITIVE_COLOR", "PromptContent", "PromptLayers", "insert_below_prompts"]
+
+_MARK = "napari-sam-stack prompts"  # in the layer's metadata
+
+POSITIVE_COLOR = "#1fb4ff"  # told apart from the other by every kind of colour vision
+NEGATIVE_COLOR = "#ff8c1a"
+_NAMES = {True: "positive", False: "negative"}
+_COLORS = {True: POSITIVE_COLOR, False: NEGATIVE_COLOR}
+_SYMBOLS = {True: "disc", False: "cross"}
+_DRAWN_STEP_BY_STEP = ("polygon", "path")
+
+
+@dataclass(frozen=True)
+class PromptContent:
+    """Hold all points (n, ndim) and shapes (napari's type and (k, ndim) vertices), with their polarity."""
+
+    points: npt.NDArray[np.float64]
+    point_positive: tuple[bool, ...]
+    shapes: tuple[tuple[str, npt.NDArray[np.float64]], ...]
+    shape_positive: tuple[bool, ...]
+
+    def equals(self, other: PromptContent) -> bool:
+        """Tell whether the other holds the same prompts."""
+        return (
+            (self.point_positive, self.shape_positive) == (other.point_positive, other.shape_positive)
+            and np.array_equal(self.points, other.points)
+            and all(a[0] == b[0] and np.array_equal(a[1], b[1]) for a, b in zip(self.shapes, other.shapes, strict=True))
+        )
+
+
+class PromptLayers:
+    """Hold the two layers of one viewer.
+
+    Parameters
+    ----------
+    viewer
+        The viewer that shows them.
+    on_change
+        Called after each change of a prompt, with False while it is still being dragged or drawn.
+    """
+
+    def __init__(self, viewer: ViewerModel, on_change: Callable[[bool], None]) -> None:
+        self._viewer = viewer
+        self._on_change = on_change
+        self._silent = False
+        self.points: Points | None = None
+        self.shapes: Shapes | None = None
+        self.positive = True
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    def close(self) -> None:
+        """Let go of viewer and layers, which stay as they are."""
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+        for layer in (self.points, self.shapes):
+            if layer is not None:
+                self._disconnect(layer)
+        self.points = self.shapes = None
+
+    def ensure(self, image: Image) -> tuple[Points, Shapes]:
+        """Make the layers that are missing, with the axes and the placement of the image."""
+        for layer in (self.points, self.shapes):
+            if layer is not None and layer.ndim != image.ndim:
+                self._viewer.layers.remove(layer)
+        if self.shapes is None:
+            self.shapes = Shapes(ndim=image.ndim, name="SAM shapes", **_placement(image))
+            self.shapes.current_face_color = "transparent"
+            self.shapes.current_edge_width = _stroke(image)
+            self._add(self.shapes)
+        if self.points is None:
+            self.points = Points(ndim=image.ndim, name="SAM points", **_placement(image))
+            self.points.current_size = 4 * _stroke(image)
+            self._add(self.points)
+        return self.points, self.shapes
+
+    def set_polarity(self, positive: bool) -> None:
+        """Choose what the next points and paths say: part of the object, or not."""
+        self.positive = positive
+        self._apply_polarity(positive)
+
+    def read(self, image: Image, plane: Plane) -> tuple[list[PointPrompt], list[ShapePrompt]]:
+        """Read the prompts that lie on a plane, as positions in that plane."""
+        points, shapes = [], []
+        if self.points is not None and len(self.points.data):
+            positions, on_plane = plane.project(data_to_data(self.points, image, self.points.data))
+            flags = _polarities(self.points)
+            points = [
+                PointPrompt((float(row), float(col)), flags[i], i)
+                for i, (row, col) in enumerate(positions)
+                if on_plane[i]
+            ]
+        if self.shapes is not None:
+            flags = _polarities(self.shapes)
+            for i, (kind, vertices) in self._finished_shapes():
+                positions, on_plane = plane.project(data_to_data(self.shapes, image, vertices))
+                if on_plane.all():
+                    corners = tuple((float(row), float(col)) for row, col in positions)
+                    shapes.append(ShapePrompt(kind, corners, flags[i], i))
+        return points, shapes
+
+    def add_points(self, image: Image, positions: npt.ArrayLike, positive: bool) -> None:
+        """Add points at (n, ndim) data coordinates of the image."""
+        layer, _ = self.ensure(image)
+        self._apply_polarity(positive)
+        layer.add(data_to_data(image, layer, positions))
+        self._apply_polarity(self.positive)
+
+    def add_shape(self, image: Image, kind: str, vertices: npt.ArrayLike, positive: bool = True) -> None:
+        """Add a shape of a napari type with (k, ndim) data coordinates of the image."""
+        _, layer = self.ensure(image)
+        self._apply_polarity(positive)
+        layer.add([data_to_data(image, layer, vertices)], shape_type=kind)
+        self._apply_polarity(self.positive)
+
+    def remove(self, point_rows: Iterable[int], shape_rows: Iterable[int]) -> None:
+        """Remove prompts by their rows in the layers, without a call of `on_change`."""
+        with self.silence():
+            if self.points is not None and (rows := sorted(point_rows)):
+                self.points.selected_data = set()
+                self.points.remove(rows)
+            if self.shapes is not None and (rows := sorted(shape_rows)):
+                self.shapes.selected_data = set()
+                self.shapes.remove(rows)
+
+    def content(self) -> PromptContent:
+        """Return all prompts on all planes."""
+        points = np.zeros((0, 0)) if self.points is None else np.array(self.points.data, dtype=float)
+        shapes = self._finished_shapes()
+        flags = [] if self.shapes is None else _polarities(self.shapes)
+        return PromptContent(
+            points if len(points) else np.zeros((0, 0)),
+            () if self.points is None else tuple(_polarities(self.points)),
+            tuple((kind, np.array(vertices, dtype=float)) for _, (kind, vertices) in shapes),
+            tuple(flags[i] for i, _ in shapes),
+        )
+
+    def restore(self, content: PromptContent, image: Image) -> None:
+        """Put all prompts back as they were, without a call of `on_change`."""
+        with self.silence():
+            points, shapes = self.ensure(image)
+            points.selected_data = set()
+            points.data = content.points if len(content.points) else np.zeros((0, points.ndim))
+            points.features = {"label": _names(content.point_positive)}
+            self._paint(points)
+            shapes.selected_data = set()
+            if shapes.nshapes:
+                shapes.remove(list(range(shapes.nshapes)))
+            if content.shapes:
+                shapes.add(
+                    [vertices for _, vertices in content.shapes], shape_type=[kind for kind, _ in content.shapes]
+                )
+                shapes.features = {"label": _names(content.shape_positive)}
+                self._paint(shapes)
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """Change prompts without a call of `on_change`."""
+        before, self._silent = self._silent, True
+        try:
+            yield
+        finally:
+            self._silent = before
+
+    def _finished_shapes(self) -> list[tuple[int, tuple[str, Any]]]:
+        """Shapes with their rows; without the one being drawn whose last vertex still follows the cursor."""
+        if self.shapes is None:
+            return []
+        shapes = list(enumerate(zip(self.shapes.shape_type, self.shapes.data, strict=True)))
+        drawing = getattr(self.shapes, "_is_creating", False)
+        if shapes and drawing and shapes[-1][1][0] in _DRAWN_STEP_BY_STEP:
+            shapes.pop()
+        return shapes
+
+    def _add(self, layer: Points | Shapes) -> None:
+        layer.metadata[_MARK] = True
+        layer.features = {"label": np.zeros(0, dtype=object)}
+        layer.mouse_drag_callbacks.insert(0, self._on_press)
+        layer.events.data.connect(self._on_data)
+        layer.events.set_data.connect(self._on_drag)
+        layer.events.features.connect(self._on_features)
+        self._viewer.add_layer(layer)
+        self._apply_polarity(self.positive)
+
+    def _disconnect(self, layer: Points | Shapes) -> None:
+        layer.events.data.disconnect(self._on_data)
+        layer.events.set_data.disconnect(self._on_drag)
+        layer.events.features.disconnect(self._on_features)
+        if self._on_press in layer.mouse_drag_callbacks:
+            layer.mouse_drag_callbacks.remove(self._on_press)
+
+    def _apply_polarity(self, positive: bool) -> None:
+        """Give the next prompts this polarity, and leave the selected ones alone."""
+        for layer in (self.points, self.shapes):
+            if layer is None:
+                continue
+            layer.feature_defaults = {"label": _NAMES[positive]}
+            with layer.block_update_properties():
+                if isinstance(layer, Points):
+                    layer.current_face_color = _COLORS[positive]
+                    layer.current_symbol = _SYMBOLS[positive]
+                else:
+                    layer.current_edge_color = _COLORS[positive]
+
+    def _paint(self, layer: Points | Shapes) -> None:
+        flags = _polarities(layer)
+        if flags and isinstance(layer, Points):
+            layer.face_color = [_COLORS[flag] for flag in flags]
+            layer.symbol = [_SYMBOLS[flag] for flag in flags]
+        elif flags:
+            layer.edge_color = [_COLORS[flag] for flag in flags]
+
+    def _on_press(self, layer: Layer, event: Event) -> None:
+        """Let Shift or Ctrl during the click turn what it says around to `not part of the object`."""
+        modified = "Shift" in event.modifiers or "Control" in event.modifiers
+        self._apply_polarity(self.positive and not modified)
+
+    def _on_data(self, event: Event) -> None:
+        if str(getattr(event.action, "value", event.action)) in ("added", "removed", "changed"):
+            self._notify(settled=True)
+
+    def _on_drag(self, event: Event) -> None:
+        self._notify(settled=False)
+
+    def _on_features(self, event: Event) -> None:
+        if self._silent:
+            return
+        with self.silence():
+            self._paint(event.source)
+            self._apply_polarity(self.positive)
+        self._notify(settled=True)
+
+    def _on_removed(self, event: Event) -> None:
+        if event.value is self.points:
+            self._disconnect(event.value)
+            self.points = None
+        elif event.value is self.shapes:
+            self._disconnect(event.value)
+            self.shapes = None
+        else:
+            return
+        self._notify(settled=True)
+
+    def _notify(self, *, settled: bool) -> None:
+        if not self._silent:
+            self._on_change(settled)
+
+
+def insert_below_prompts(viewer: ViewerModel, layer: Layer) -> None:
+    """Add a layer below the prompts, which stay within reach of the mouse, and leave the selected layer selected."""
+    layers = viewer.layers
+    active = layers.selection.active
+    prompts = [i for i, other in enumerate(layers) if _MARK in other.metadata]
+    layers.insert(min(prompts, default=len(layers)), layer)
+    if active is not None:
+        layers.selection.active = active
+
+
+def _placement(image: Image) -> dict[str, Any]:
+    """Return the settings that lay another layer exactly over the image."""
+    return {"affine": data_to_world_matrix(image), "units": image.units, "axis_labels": image.axis_labels}
+
+
+def _stroke(image: Image) -> float:
+    """Width of lines in pixels: thin on small pictures, still visible on large ones."""
+    sides = sorted(image.data[0].shape[-3:] if image.multiscale else image.data.shape[-3:])
+    return max(0.5, sides[-1] / 400)
+
+
+def _polarities(layer: Points | Shapes) -> list[bool]:
+    if "label" not in layer.features:
+        return [True] * len(layer.data)
+    return [value != _NAMES[False] for value in layer.features["label"]]
+
+
+def _names(flags: Sequence[bool]) -> npt.NDArray[np.object_]:
+    return np.array([_NAMES[flag] for flag in flags], dtype=object)

@@ -1,0 +1,60 @@
+"""Tiny models with random weights that every test may share; treat them as read-only."""
+
+from __future__ import annotations
+
+import pytest
+
+from napari_sam.model.build import SamSpec, build_from_spec
+from napari_sam.model.sam import Sam
+
+TINY_VIT = SamSpec(
+    architecture="vit_tiny",
+    img_size=64,
+    embed_dim=32,
+    vit_dim=32,
+    vit_depth=2,
+    vit_heads=2,
+    vit_global=(1,),
+    vit_window=3,
+    decoder_mlp=64,
+    iou_hidden=32,
+)
+TINY_CELL = SamSpec(
+    architecture="cell_tiny",
+    encoder="cell",
+    img_size=64,
+    stride=8,
+    embed_dim=32,
+    windowed=True,
+    cell_widths=(16, 16, 32, 32),
+    cell_depths=(1, 1, 1, 1),
+    cell_blocks=1,
+    cell_heads=2,
+    decoder_heads=4,
+    decoder_mlp=64,
+    iou_hidden=32,
+)
+
+
+@pytest.fixture
+def tiny_spec_vit() -> SamSpec:
+    """Sizes of a ViT model that runs in milliseconds."""
+    return TINY_VIT
+
+
+@pytest.fixture
+def tiny_spec_cell() -> SamSpec:
+    """Sizes of a windowed model that runs in milliseconds."""
+    return TINY_CELL
+
+
+@pytest.fixture(scope="session")
+def tiny_vit_model() -> Sam:
+    """A whole-image model of 64 x 64 input."""
+    return build_from_spec(TINY_VIT)
+
+
+@pytest.fixture(scope="session")
+def tiny_cell_model() -> Sam:
+    """A windowed model of 64 x 64 windows with skip features."""
+    return build_from_spec(TINY_CELL)

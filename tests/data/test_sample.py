@@ -1,0 +1,42 @@
+"""Crops keep image and labels together; augmentation keeps type and range."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_sam.data.sample import PAD_COLOUR, Sample, augment_intensity, random_crop
+
+
+def checker(height: int = 90, width: int = 120) -> Sample:
+    rows, cols = np.mgrid[:height, :width]
+    labels = ((rows // 30) * 4 + cols // 30 + 1).astype(np.int32)
+    image = np.repeat((labels * 18)[..., None], 3, axis=-1).astype(np.uint8)
+    return Sample(image=image, labels=labels)
+
+
+def test_labels_follow_the_image_through_zoom_turn_and_flip():
+    for seed in range(20):
+        crop = random_crop(checker(), np.random.default_rng(seed), 64, (0.5, 2.0))
+        assert crop.image.shape == (64, 64, 3)
+        assert crop.labels.shape == (64, 64)
+        inside = crop.labels > 0
+        agree = np.abs(crop.image[..., 0].astype(int) - crop.labels * 18)[inside] <= 6
+        assert agree.mean() > 0.85  # all but the blurred borders of the squares
+
+
+def test_outside_of_a_small_image_is_the_padding_colour():
+    crop = random_crop(checker(20, 20), np.random.default_rng(0), 64, (1.0, 1.0))
+    outside = crop.labels == 0
+    assert outside.sum() > 64 * 64 / 2
+    assert (crop.image[outside] == PAD_COLOUR).all(axis=-1).mean() > 0.95
+
+
+def test_augmentation_is_seeded_and_stays_8_bit():
+    image = checker().image
+    first = augment_intensity(image, np.random.default_rng(3))
+    again = augment_intensity(image, np.random.default_rng(3))
+    other = augment_intensity(image, np.random.default_rng(4))
+    assert first.dtype == np.uint8
+    assert first.shape == image.shape
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)

@@ -1,0 +1,337 @@
+"""What a user does with the dock, on a model with random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from napari.layers import Labels, Points, Shapes
+from napari.utils.interactions import mouse_press_callbacks, mouse_release_callbacks
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QApplication
+
+from napari_sam.errors import InputError
+from napari_sam.inference.predictor import Predictor
+from napari_sam.model.sam import Sam
+from napari_sam.widgets.prompt_dock import PromptDock
+
+Image = npt.NDArray[np.uint16]
+OpenDock = Callable[..., PromptDock]
+
+
+def click(dock: PromptDock, row: float, col: float, modifiers: tuple[str, ...] = ()) -> None:
+    """Press and release the mouse on the Points layer as the canvas does."""
+    layer = dock.viewer.layers["SAM points"]
+    world = layer.data_to_world((row, col))
+    event = SimpleNamespace(
+        type="mouse_press", position=world, pos=np.array([1, 1]), modifiers=modifiers, handled=False,
+        dims_displayed=list(dock.viewer.dims.displayed), view_direction=None, up_direction=None,
+    )  # fmt: skip
+    mouse_press_callbacks(layer, event)
+    event.type = "mouse_release"
+    mouse_release_callbacks(layer, event)
+
+
+def press(dock: PromptDock, key: str) -> None:
+    """Press a key while the canvas has the focus."""
+    assert dock.viewer.window._qt_viewer._key_map_handler.press_key(key) is not False
+
+
+def expected(image: Any, model: Sam, **prompts: Any) -> Any:
+    predictor = Predictor(model)
+    predictor.set_image(image)
+    return predictor.predict(**prompts)
+
+
+def test_one_click_makes_the_layers(open_dock: OpenDock, noise: Image) -> None:
+    dock = open_dock(noise)
+    dock._form.tools["point"].click()
+    layers = dock.viewer.layers
+    assert isinstance(layers["SAM points"], Points)
+    assert isinstance(layers["SAM shapes"], Shapes)
+    assert isinstance(dock.labels_layer, Labels)
+    assert dock.labels_layer.data.shape == noise.shape
+    assert layers.selection.active is layers["SAM points"]
+    assert layers["SAM points"].mode == "add"
+    dock._form.tools["polygon"].click()
+    assert layers.selection.active is layers["SAM shapes"]
+    assert layers["SAM shapes"].mode == "add_polygon"
+    assert len(layers) == 4
+
+
+def test_clicks_say_object_or_background(open_dock: OpenDock, noise: Image) -> None:
+    dock = open_dock(noise)
+    dock.start()
+    click(dock, 10, 12)
+    click(dock, 20, 22, ("Shift",))
+    click(dock, 30, 32)
+    press(dock, "W")
+    click(dock, 40, 42)
+    press(dock, "W")
+    click(dock, 45, 50)
+    points = dock.viewer.layers["SAM points"]
+    assert points.features["label"].tolist() == ["positive", "negative", "positive", "negative", "positive"]
+    assert len(np.unique(points.face_color[[0, 2, 4]], axis=0)) == 1
+    assert not np.array_equal(points.face_color[0], points.face_color[1])
+    dock.wait_idle()
+    (draft,) = dock._session.drafts
+    assert draft.prompts.labels == (1, 0, 1, 0, 1)
+    assert draft.prompts.points[1] == (20, 22)
+
+
+def test_one_click_offers_three_candidates(open_dock: OpenDock, noise: Image, tiny_cell_model: Sam) -> None:
+    dock = open_dock(noise)
+    dock.add_point((20, 22))
+    dock.wait_idle()
+    truth = expected(noise, tiny_cell_model, points=[(20, 22)])
+    assert len(dock.candidates) == 3
+    for candidate, mask, score in zip(dock.candidates, truth.masks, truth.scores, strict=True):
+        np.testing.assert_array_equal(candidate.mask, mask)
+        assert candidate.score == pytest.approx(float(score))
+    assert [button.text() for button in dock._form.candidates.buttons] == [f"score {s:.2f}" for s in truth.scores]
+
+
+def test_a_key_cycles_the_candidates_and_hovering_shows_each(open_dock: OpenDock, noise: Image) -> None:
+    dock = open_dock(noise)
+    dock.add_point((20, 22))
+    dock.wait_idle()
+
+    def shown() -> npt.NDArray[np.bool_]:
+        layer = dock.viewer.layers["SAM preview"]
+        full = np.zeros(noise.shape, dtype=bool)
+        row, col = np.round(layer.data_to_world((0, 0))).astype(int)
+        full[row : row + layer.data.shape[0], col : col + layer.data.shape[1]] = layer.data == 1
+        return full
+
+    masks = [candidate.mask for candidate in dock.candidates]
+    assert not np.array_equal(masks[0], masks[1])
+    np.testing.assert_array_equal(shown(), masks[0])
+    press(dock, "Q")
+    assert dock.candidate_index == 1
+    np.testing.assert_array_equal(shown(), masks[1])
+    third = dock._form.candidates.buttons[2]
+    QApplication.sendEvent(third, QEvent(QEvent.Type.Enter))
+    np.testing.assert_array_equal(shown(), masks[2])
+    QApplication.sendEvent(third, QEvent(QEvent.Type.Leave))
+    np.testing.assert_array_equal(shown(), masks[1])
+    third.click()
+    assert dock.candidate_index == 2
+    assert [button.isChecked() for button in dock._form.candidates.buttons] == [False, False, True]
+    press(dock, "Q")
+    assert dock.candidate_index == 0
+
+
+def test_each_kind_of_prompt_reaches_the_model(open_dock: OpenDock, noise: Image, tiny_cell_model: Sam) -> None:
+    dock = open_dock(noise)
+
+    def predicted(**prompts: Any) -> None:
+        dock.wait_idle()
+        truth = expected(noise, tiny_cell_model, **prompts)
+        np.testing.assert_array_equal(dock.candidates[0].mask, truth.masks[0])
+        dock.discard()
+
+    dock.add_box((5, 6, 30, 40))
+    predicted(box=(5, 6, 30, 40))
+    dock.add_scribble([(10, 10), (10, 34)])
+    predicted(points=[(10, 14), (10, 22), (10, 30)])
+    inside = np.zeros(noise.shape, dtype=bool)
+    inside[10:31, 10:41] = True
+    dock.add_polygon([(10, 10), (10, 40), (30, 40), (30, 10)])
+    predicted(mask=inside, box=(10.5, 10.5, 30.5, 40.5))
+    dock.add_mask(inside)
+    predicted(mask=inside)
+    dock.add_ellipse((10, 10, 30, 30))
+    dock.wait_idle()
+    assert dock._session.current.prompts.box == (10, 10, 30, 30)
+
+
+def test_an_added_point_refines_and_a_moved_one_starts_afresh(
+    open_dock: OpenDock, noise: Image, tiny_cell_model: Sam
+) -> None:
+    dock = open_dock(noise)
+    dock.add_point((20, 22))
+    dock.wait_idle()
+    dock.next_candidate()
+    dock.add_point((30, 40))
+    dock.wait_idle()
+    predictor = Predictor(tiny_cell_model)
+    predictor.set_image(noise)
+    first = predictor.predict([(20, 22)], [1])
+    second = predictor.predict([(20, 22), (30, 40)], [1, 1], mask=first.logits[1])
+    np.testing.assert_array_equal(dock.candidates[0].mask, second.masks[0])
+
+    points = dock.viewer.layers["SAM points"]
+    points.data = np.array([[20, 22], [31, 41]])
+    dock.wait_idle()
+    moved = predictor.predict([(20, 22), (31, 41)], [1, 1])
+    np.testing.assert_array_equal(dock.candidates[0].mask, moved.masks[0])
+
+
+def test_accept_writes_the_chosen_mask_with_the_next_free_label(open_dock: OpenDock, noise: Image) -> None:
+    dock = open_dock(noise)
+    dock.set_labels_layer(dock.viewer.add_labels(np.pad([[41]], ((0, 49), (0, 59))).astype(np.int32), name="mine"))
+    dock.add_point((20, 22))
+    dock.wait_idle()
+    dock.next_candidate()
+    mask = dock.candidates[1].mask
+    assert dock.accept() == 42
+    assert dock.labels_layer is dock.viewer.layers["mine"]
+    mask[0, 0] = False
+    np.testing.assert_array_equal(dock.labels_layer.data == 42, mask)
+    assert dock.labels_layer.data[0, 0] == 41
+    assert len(dock.viewer.layers["SAM points"].data) == 0
+    assert dock.candidates == ()
+    assert not dock.viewer.layers["SAM preview"].visible
+
+
+def test_existing_labels_are_kept_unless_the_box_is_unticked(open_dock: OpenDock, noise: Image) -> None:
+    dock = open_dock(noise)
+    dock.set_labels_layer(dock.viewer.add_labels(np.full(noise.shape, 3, dtype=np.int32)))
+    dock.labels_layer.data[:, 30:] = 0
+    for keep in (True, False):
+        dock.set_keep_existing(keep)
+        dock.add_point((20, 22))
+        dock.wait_idle()
+        mask = dock.candidates[0].mask
+        assert mask[:, :30].any()
+        label = dock.accept()
+        assert (dock.labels_layer.data[:, :30] == label).any() is np.bool_(not keep)
+
+
+def test_undo_and_redo_run_across_prompts_and_labels(open_dock: OpenDock, noise: Image) -> None:
+    dock = open_dock(noise)
+    states = []
+
+    def record() -> None:
+        dock.wait_idle()
+        points = dock.viewer.layers["SAM points"] if "SAM points" in dock.viewer.layers else None
+        shapes = dock.viewer.layers["SAM shapes"] if "SAM shapes" in dock.viewer.layers else None
+        labels = np.zeros(noise.shape, int) if dock.labels_layer is None else dock.labels_layer.data.copy()
+        states.append((
+            [] if points is None else [*map(tuple, points.data), *points.features["label"]],
+            [] if shapes is None else [shape.tolist() for shape in shapes.data],
+            labels.tolist(),
+            [candidate.mask.tolist() for candidate in dock.candidates],
+        ))  # fmt: skip
+
+    actions: list[Callable[[], object]] = [
+        lambda: dock.add_point((20, 22)),
+        lambda: dock.add_point((30, 40), positive=False),
+        lambda: dock.accept(),
+        lambda: dock.add_box((5, 5, 20, 20)),
+        lambda: dock.add_point((8, 8)),
+        lambda: dock.discard(),
+        lambda: dock.add_point((40, 50)),
+        lambda: dock.accept(),
+    ]
+    record()
+    for action in actions:
+        action()
+        record()
+    forward, states = states, []
+    for _ in actions:
+        dock.undo()
+        record()
+    assert states == forward[-2::-1]
+    assert not dock._form.undo.isEnabled()
+    dock.undo()
+    states = []
+    for _ in actions:
+        dock.redo()
+        record()
+    assert states == forward[1:]
+    assert not dock._form.redo.isEnabled()
+
+
+def test_each_shape_can_be_an_object(open_dock: OpenDock, noise: Image) -> None:
+    dock = open_dock(noise)
+    dock.set_one_per_shape(True)
+    for box in ((2, 2, 20, 20), (25, 5, 45, 25), (10, 30, 40, 55)):
+        dock.add_box(box)
+    dock.wait_idle()
+    assert len(dock._session.drafts) == 3
+    assert dock._session.current.prompts.box == (10, 30, 40, 55)
+    masks = [dock._session._candidates_of(draft)[0].mask for draft in dock._session.drafts]
+    assert (np.unique(dock.viewer.layers["SAM preview"].data) <= 2).all()
+    press(dock, "G")
+    assert dock._session.current.prompts.box == (2, 2, 20, 20)
+    assert dock.accept() == 1
+    np.testing.assert_array_equal(dock.labels_layer.data == 1, masks[0])
+    assert len(dock.viewer.layers["SAM shapes"].data) == 2
+    dock.wait_idle()
+    assert dock.accept_all() == [2, 3]
+    assert len(dock.viewer.layers["SAM shapes"].data) == 0
+    dock.undo()
+    assert sorted(np.unique(dock.labels_layer.data)) == [0, 1]
+    assert len(dock.viewer.layers["SAM shapes"].data) == 2
+
+
+def test_a_label_can_be_improved(open_dock: OpenDock, noise: Image, tiny_cell_model: Sam) -> None:
+    dock = open_dock(noise)
+    labels = np.zeros(noise.shape, dtype=np.int32)
+    labels[10:25, 10:30], labels[30:40, 40:50] = 5, 6
+    before = labels.copy()
+    dock.set_labels_layer(dock.viewer.add_labels(labels))
+    dock.labels_layer.selected_label = 5
+    dock._form.improve.click()
+    dock.wait_idle()
+    truth = expected(noise, tiny_cell_model, mask=before == 5)
+    np.testing.assert_array_equal(dock.candidates[0].mask, truth.masks[0])
+    assert dock.accept() == 5
+    np.testing.assert_array_equal(dock.labels_layer.data == 5, truth.masks[0] & (before != 6))
+    assert (dock.labels_layer.data == 6).sum() == 100
+    dock.undo()
+    np.testing.assert_array_equal(dock.labels_layer.data, before)
+    dock.redo()
+    np.testing.assert_array_equal(dock.labels_layer.data == 5, truth.masks[0] & (before != 6))
+    with pytest.raises(InputError, match="label 77 is not in this plane"):
+        dock.improve_label(77)
+
+
+def test_mistakes_are_one_sentence_in_scripts_and_in_the_status_line(open_dock: OpenDock, noise: Image) -> None:
+    dock = open_dock()
+    with pytest.raises(InputError, match="No image layer"):
+        dock.add_point((1, 1))
+    with pytest.raises(InputError, match="There is no layer 'cells'"):
+        dock.set_image("cells")
+    dock.set_image(dock.viewer.add_image(noise, name="image"))
+    with pytest.raises(InputError, match="outside the image of 50 rows and 60 columns"):
+        dock.add_point((50, 3))
+    with pytest.raises(InputError, match="no area"):
+        dock.add_box((10, 10, 10, 20))
+    with pytest.raises(InputError, match="not an image"):
+        dock.set_image(dock.viewer.add_labels(np.zeros((5, 5), int), name="labels"))
+    dock._form.accept.setEnabled(True)
+    dock._form.accept.click()
+    assert "nothing to accept" in dock.status
+    dock.set_labels_layer("labels")
+    dock.add_point((20, 20))
+    dock.wait_idle()
+    with pytest.raises(InputError, match=r"shape \(5, 5\) and the image \(50, 60\)"):
+        dock.accept()
+
+
+def test_errors_of_the_engine_are_shown_and_raised(open_dock: OpenDock) -> None:
+    dock = open_dock(np.full((20, 20), np.nan, dtype=np.float32))
+    dock.add_point((3, 3))
+    with pytest.raises(InputError, match="NaN"):
+        dock.wait_idle()
+    assert "NaN" in dock.status
+    dock.viewer.layers["image"].data = np.random.default_rng(0).random((20, 20))
+    dock.wait_idle()
+    assert len(dock.candidates) == 3
+
+
+def test_brightness_as_shown(open_dock: OpenDock, noise: Image, tiny_cell_model: Sam) -> None:
+    dock = open_dock(noise, contrast_limits=(1000, 1500))
+    dock.set_normalization("displayed")
+    dock.add_point((20, 22))
+    dock.wait_idle()
+    predictor = Predictor(tiny_cell_model)
+    predictor.set_image(noise, normalization=(1000, 1500))
+    np.testing.assert_array_equal(dock.candidates[0].mask, predictor.predict([(20, 22)]).masks[0])
+    assert dock._form.stretch.currentText() == "as shown in napari"
