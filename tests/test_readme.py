@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from skimage.io import imsave
 
-from napari_sam.sample_data import tissue
+from napari_sam.sample_data import stroma
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", *sorted(map(str, (ROOT / "docs").glob("*.md"))))]
@@ -54,7 +54,7 @@ def commands(page: Path) -> list[tuple[Block, list[str]]]:
 @pytest.fixture
 def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in a folder with the picture that the pages speak of, its downloads in a folder of its own."""
-    imsave(tmp_path / "cells.png", tissue(), check_contrast=False)
+    imsave(tmp_path / "cells.png", stroma(), check_contrast=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -18,7 +18,10 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
-@pytest.mark.parametrize(("name", "shape"), [("tissue", (512, 512, 3)), ("cell", (660, 550)), ("coins", (303, 384))])
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("tissue", (512, 512, 3)), ("stroma", (600, 600, 3)), ("cell", (660, 550)), ("coins", (303, 384))],
+)
 def test_real_pictures(name: str, shape: tuple[int, ...]) -> None:
     image = getattr(sample_data, name)()
     assert image.shape == shape

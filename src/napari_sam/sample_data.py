@@ -11,13 +11,14 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from napari_sam.data.sample import Sample
 
-__all__ = ["DemoSample", "cell", "coins", "demo_sample", "nuclei", "tissue"]
+__all__ = ["DemoSample", "cell", "coins", "demo_sample", "nuclei", "stroma", "tissue"]
 
-# One click in each of some well visible nuclei of `tissue`, (row, col).
-_TISSUE_CLICKS = (
-    (426, 213), (278, 294), (341, 376), (452, 196), (393, 180), (287, 231), (272, 243), (290, 317),
-    (257, 109), (272, 490), (254, 299), (401, 238), (232, 485), (459, 180), (426, 173), (502, 453),
-    (467, 216), (241, 306), (139, 492), (492, 241), (357, 189), (268, 172), (162, 472), (44, 484),
+# One click in each of some well visible nuclei of `stroma`, (row, col).
+_STROMA_CLICKS = (
+    (429, 237), (133, 399), (175, 265), (481, 203), (363, 171), (121, 297), (157, 445), (91, 29), (85, 407),
+    (495, 171), (429, 157), (511, 243), (59, 423), (163, 385), (561, 293), (119, 479), (291, 189), (113, 155),
+    (117, 349), (339, 199), (161, 525), (288, 254), (245, 221), (227, 195), (220, 290), (130, 53), (368, 248),
+    (474, 293), (527, 301), (165, 479),
 )  # fmt: skip
 
 
@@ -34,7 +35,7 @@ class DemoSample:
     clicks
         (row, col) pixels, one inside each object.
     source
-        One sentence that says where the picture comes from.
+        What the picture shows and where it comes from.
     """
 
     name: str
@@ -48,6 +49,14 @@ def tissue() -> npt.NDArray[np.uint8]:
     from skimage import data
 
     return data.immunohistochemistry()
+
+
+def stroma() -> npt.NDArray[np.uint8]:
+    """Return the part of `tissue` between the glands, enlarged twice: (600, 600, 3) uint8, nuclei of 25 pixels."""
+    from skimage.transform import rescale
+
+    part = rescale(tissue()[212:512, 95:395], 2, order=3, channel_axis=-1)
+    return (255 * part).round().astype(np.uint8)
 
 
 def cell() -> npt.NDArray[np.uint8]:
@@ -74,8 +83,8 @@ def nuclei(size: tuple[int, int] = (512, 512), *, seed: int = 0) -> Sample:
 def demo_sample() -> DemoSample:
     """Return the picture that `napari-sam demo` segments, with its fixed clicks."""
     return DemoSample(
-        name="tissue",
-        image=tissue(),
-        clicks=_TISSUE_CLICKS,
-        source="colon glands, immunohistochemistry, from the sample data of scikit-image",
+        name="stroma",
+        image=stroma(),
+        clicks=_STROMA_CLICKS,
+        source="tissue between colon glands, nuclei blue, from the sample data of scikit-image, enlarged twice",
     )

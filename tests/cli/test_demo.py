@@ -59,7 +59,7 @@ def test_no_display_means_pictures(
     assert summary["window"] is False
     assert summary["objects"] == 300
     np.testing.assert_array_equal(imread(summary["labels"]), small_labels)
-    assert imread(summary["overlay"]).shape == (1024, 1024, 3)
+    assert imread(summary["overlay"]).shape == (1200, 1200, 3)
 
 
 def test_missing_qt_binding_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ def test_missing_qt_binding_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_window_opened_and_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_labels: np.ndarray) -> None:
     fake_viewer(tmp_path, monkeypatch, 'test -s "$3" && rm "$3"; exit 3')
-    assert open_viewer(small_labels, verbose=False) is None
+    assert open_viewer(small_labels) is None
 
 
 def test_window_that_does_not_open_leaves_pictures(

@@ -12,7 +12,9 @@ def point(row: float, col: float, positive: bool = True, number: int = 0) -> Poi
     return PointPrompt((row, col), positive, number)
 
 
-def rectangle(row0: float, col0: float, row1: float, col1: float, number: int = 0, kind: str = "rectangle") -> ShapePrompt:
+def rectangle(
+    row0: float, col0: float, row1: float, col1: float, number: int = 0, kind: str = "rectangle"
+) -> ShapePrompt:
     corners = ((row0, col0), (row0, col1), (row1, col1), (row1, col0))
     return ShapePrompt(kind, tuple((r - 0.5, c - 0.5) for r, c in corners), True, number)
 

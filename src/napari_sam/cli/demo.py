@@ -27,7 +27,6 @@ def demo(
     headless: Annotated[bool, typer.Option("--headless", help="Write pictures even if there is a display.")] = False,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the pictures.")] = Path("demo-output"),
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show tracebacks.")] = False,
 ) -> None:
     """Segment a real sample image with the bundled model; open napari on it, or write pictures without a display."""
     from napari_sam.sample_data import demo_sample
@@ -41,13 +40,13 @@ def demo(
         "seconds": round(time.perf_counter() - started, 2),
     }
     say(
-        f"Segmented {summary['objects']} objects of {sample.source}, in {summary['seconds']} s with the model `cells`.",
+        f"Segmented {summary['objects']} objects in {summary['seconds']} s with the model `cells` ({sample.source}).",
         quiet=as_json,
     )
     reason = "--headless was given" if headless else why_no_window()
     if reason is None:
         say("Opening napari; close its window to come back.", quiet=as_json)
-        reason = open_viewer(labels, verbose=verbose)
+        reason = open_viewer(labels)
     if reason is not None:
         paths = write_pictures(sample, labels, output)
         say(f"No window, because {reason}: wrote {paths[0]} and {paths[1]}.", quiet=as_json)
@@ -83,7 +82,7 @@ def why_no_window() -> str | None:
     return None
 
 
-def open_viewer(labels: npt.NDArray[np.int32], *, verbose: bool) -> str | None:
+def open_viewer(labels: npt.NDArray[np.int32]) -> str | None:
     """Show the labels in napari, in a process of its own, until it is closed; return why it could not, or None."""
     import numpy as np
 
@@ -91,8 +90,7 @@ def open_viewer(labels: npt.NDArray[np.int32], *, verbose: bool) -> str | None:
         path = Path(folder) / "labels.npy"
         np.save(path, labels)
         command = [sys.executable, "-m", "napari_sam.widgets.demo_viewer", str(path)]
-        stderr = None if verbose else subprocess.PIPE
-        with subprocess.Popen(command, stderr=stderr, text=True) as viewer:  # noqa: S603 (our own module)
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as viewer:  # noqa: S603 (our own module)
             try:
                 _, message = viewer.communicate()
             except KeyboardInterrupt:
@@ -101,7 +99,7 @@ def open_viewer(labels: npt.NDArray[np.int32], *, verbose: bool) -> str | None:
                 return None
         if not path.exists():  # the viewer removes the file once its window is open
             return None
-    lines = (message or "").strip().splitlines() or [f"its process ended with exit status {viewer.returncode}"]
+    lines = message.strip().splitlines() or [f"its process ended with exit status {viewer.returncode}"]
     return f"napari could not open ({lines[-1].strip().rstrip('.')})"
 
 

@@ -104,7 +104,9 @@ class Sam(nn.Module):
 
     def preprocess(self, pixels: Tensor) -> Tensor:
         """Normalise (B, 3, h, w) RGB values 0 to 255 and pad them with zeros to (B, 3, img_size, img_size)."""
-        x = (pixels.to(self.device, torch.float32) - self.pixel_mean) / self.pixel_std
+        x = pixels.to(self.device, torch.float32)
+        if self.spec.preprocess != "medsam":  # MedSAM's pixels are used as they come, 0 to 1
+            x = (x - self.pixel_mean) / self.pixel_std
         h, w = x.shape[-2:]
         return F.pad(x, (0, self.img_size - w, 0, self.img_size - h))
 

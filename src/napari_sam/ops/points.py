@@ -33,8 +33,14 @@ def inner_point(mask: BoolArray) -> tuple[float, float]:
 
 def correction_click(mask: BoolArray, truth: BoolArray) -> tuple[tuple[float, float], int] | None:
     """Return the middle of the largest wrong region and 1 (missed) or 0 (too much); None if nothing is wrong."""
+    error = truth ^ mask
+    rows, cols = np.flatnonzero(error.any(axis=1)), np.flatnonzero(error.any(axis=0))
+    if len(rows) == 0:
+        return None
+    cut = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
+    missed = error[cut] & truth[cut]
     best: tuple[int, BoolArray, int] | None = None
-    for wrong, label in ((truth & ~mask, 1), (mask & ~truth, 0)):
+    for wrong, label in ((missed, 1), (error[cut] & ~missed, 0)):
         regions, count = ndimage.label(wrong)
         if count:
             sizes = np.bincount(regions.ravel())
@@ -42,7 +48,10 @@ def correction_click(mask: BoolArray, truth: BoolArray) -> tuple[tuple[float, fl
             largest = int(sizes.argmax())
             if best is None or sizes[largest] > best[0]:
                 best = int(sizes[largest]), regions == largest, label
-    return None if best is None else (inner_point(best[1]), best[2])
+    if best is None:
+        return None
+    row, col = inner_point(best[1])
+    return (row + float(rows[0]), col + float(cols[0])), best[2]
 
 
 def along_path(vertices: npt.ArrayLike, spacing: float) -> npt.NDArray[np.float64]:

@@ -18,6 +18,12 @@ class Patch:
     mask: BoolArray
     at: tuple[int, int]
 
+    @property
+    def where(self) -> tuple[slice, slice]:
+        """The rows and columns of the plane that it covers."""
+        (row, col), (height, width) = self.at, self.mask.shape
+        return slice(row, row + height), slice(col, col + width)
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -41,9 +47,12 @@ class Candidate:
     def mask(self) -> BoolArray:
         """(H, W) bool over the whole plane."""
         full = np.zeros(self.image_shape, dtype=bool)
-        (row, col), (height, width) = self.patch.at, self.patch.mask.shape
-        full[row : row + height, col : col + width] = self.patch.mask
+        full[self.patch.where] = self.patch.mask
         return full
+
+    def fill(self, window: Window) -> Patch:
+        """Return the mask over the whole of a window that holds it."""
+        return Patch(self.mask[window.slices], (window.row, window.col))
 
 
 @dataclass(frozen=True)

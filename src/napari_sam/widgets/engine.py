@@ -132,8 +132,10 @@ class Engine:
             from napari_sam.inference.predictor import Predictor
 
             if isinstance(task.model, str):
+                from napari_sam.model.load import load_model
+
                 answer(Progress(task.serial, 0, 0, f"Loading the model {task.model}"))
-                model = _load(task.model, _reporter(task, f"Downloading the model {task.model}", answer))
+                model = load_model(task.model, progress=_reporter(task, f"Downloading {task.model}", answer))
             else:
                 model = task.model
             self._predictor, self._model_key, self._image_key = Predictor(model), key, None
@@ -167,12 +169,6 @@ class Engine:
             window = None if last is None else last.window
             last = Candidates.of(predictor.predict_prompts(prompts, mask_window=window, progress=report))
             answer(Predicted(task.serial, task.image, step, last, info))
-
-
-def _load(name: str, progress: Callable[[int, int], None]) -> Sam:
-    from napari_sam.model.load import load_model
-
-    return load_model(name)
 
 
 def _describe(pixels: npt.NDArray[Any], predictor: Predictor) -> ImageInfo:

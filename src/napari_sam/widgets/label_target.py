@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from napari.layers import Labels
 
 from napari_sam.errors import InputError
 from napari_sam.widgets.label_refresh import refresh_part
+from napari_sam.widgets.label_watch import LabelWatch
 from napari_sam.widgets.plane import LabelPlane, Plane, base_level
 from napari_sam.widgets.prompt_layers import insert_below_prompts
 from napari_sam.widgets.transforms import data_to_world_matrix
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from napari.utils.events import Event
 
-    from napari_sam.pipeline.label_editor import LabelEditor
-    from napari_sam.types import BoolArray
+    from napari_sam.pipeline.label_editor import Edit, LabelEditor
+    from napari_sam.widgets.candidates import Patch
 
 __all__ = ["LabelTarget", "Written"]
 
@@ -30,13 +32,24 @@ LARGEST_IN_MEMORY = 2**30  # bytes; a larger new label array is kept compressed,
 
 @dataclass(frozen=True)
 class Written:
-    """What one commit wrote: the editor that can take it back, and the part of the plane that it touched."""
+    """Hold what one commit wrote.
+
+    Parameters
+    ----------
+    editor
+        What can take it back.
+    plane
+        Where it was written.
+    edit
+        What changed.
+    found
+        (H, W) labels of the plane before, if they were not as this target left them: painted by hand, say.
+    """
 
     editor: LabelEditor
     plane: LabelPlane
-    rows: slice
-    cols: slice
-    label: int
+    edit: Edit
+    found: npt.NDArray[Any] | None = None
 
 
 class LabelTarget:
@@ -51,8 +64,8 @@ class LabelTarget:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self.layer: Labels | None = None
-        self._editors: dict[tuple[int, ...], LabelEditor] = {}
-        self._highest = 0
+        self._editors: dict[tuple[Labels, Plane], LabelEditor] = {}
+        self._watch = LabelWatch()
         viewer.layers.events.removed.connect(self._on_removed)
 
     def close(self) -> None:
@@ -60,13 +73,11 @@ class LabelTarget:
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self.layer = None
         self._editors.clear()
+        self._watch.close()
 
     def set_layer(self, layer: Labels | None) -> None:
         """Choose an existing layer, or None: make a new one when needed."""
-        if layer is not self.layer:
-            self.layer = layer
-            self._editors.clear()
-            self._highest = 0
+        self.layer = layer
 
     def ensure(self, image: Image) -> Labels:
         """Return the labels layer, made over the image if there is none.
@@ -80,26 +91,44 @@ class LabelTarget:
         _check_fit(layer, image)
         return layer
 
-    def write(self, image: Image, plane: Plane, patch: BoolArray, at: tuple[int, int], **options: Any) -> Written:
-        """Write a (h, w) patch whose first pixel is `at`; `options` are those of `LabelEditor.commit`."""
-        editor, target = self._editor(self.ensure(image), plane)
-        rows, cols = (slice(start, start + size) for start, size in zip(at, patch.shape, strict=True))
-        if options.get("label") is None:
-            options["label"] = max(editor.next_label(), self._highest + 1)
-        edit = editor.commit(patch, (rows, cols), **options)
-        self._highest = max(self._highest, edit.label)
-        refresh_part(target.layer, plane, rows, cols)
-        return Written(editor, target, rows, cols, edit.label)
+    def write(
+        self, image: Image, plane: Plane, patch: Patch, *, label: int | None = None, overwrite: bool = False
+    ) -> Written:
+        """Write a mask; a label that is there already is replaced as far as the patch reaches.
 
-    def undo(self, written: Written) -> None:
+        Parameters
+        ----------
+        image, plane
+            Where the mask belongs.
+        patch
+            The mask.
+        label
+            What to write; None takes the next free label.
+        overwrite
+            Whether pixels of other labels are taken over.
+        """
+        editor = self._editor(self.ensure(image), plane)
+        found = self._watch.look(editor.labels)
+        number = self._watch.next_label(editor.labels) if label is None else label
+        edit = editor.commit(patch.mask, patch.where, label=number, overwrite=overwrite)
+        return self._finish(Written(editor, editor.labels, edit, found))
+
+    def undo(self, written: Written) -> Written:
         """Take back the last thing that was written to its plane."""
+        found = self._watch.look(written.plane)
         written.editor.undo()
-        refresh_part(written.plane.layer, written.plane.plane, written.rows, written.cols)
+        return self._finish(replace(written, found=found))
 
-    def redo(self, written: Written) -> None:
+    def redo(self, written: Written) -> Written:
         """Write again what was taken back last."""
+        found = self._watch.look(written.plane)
         written.editor.redo()
-        refresh_part(written.plane.layer, written.plane.plane, written.rows, written.cols)
+        return self._finish(replace(written, found=found))
+
+    def _finish(self, written: Written) -> Written:
+        self._watch.leave(written.plane, written.edit.label)
+        refresh_part(written.plane.layer, written.plane.plane, written.edit.rows, written.edit.cols)
+        return written
 
     def _make(self, image: Image) -> Labels:
         layer = Labels(
@@ -113,14 +142,12 @@ class LabelTarget:
         self.set_layer(layer)
         return layer
 
-    def _editor(self, layer: Labels, plane: Plane) -> tuple[LabelEditor, LabelPlane]:
+    def _editor(self, layer: Labels, plane: Plane) -> LabelEditor:
         from napari_sam.pipeline.label_editor import LabelEditor
 
-        key = (*plane.axes, *plane.index)
-        if key not in self._editors:
-            self._editors[key] = LabelEditor(LabelPlane(layer, plane))
-        editor = self._editors[key]
-        return editor, editor.labels
+        if (layer, plane) not in self._editors:
+            self._editors[layer, plane] = LabelEditor(LabelPlane(layer, plane))
+        return self._editors[layer, plane]
 
     def _on_removed(self, event: Event) -> None:
         if event.value is self.layer:

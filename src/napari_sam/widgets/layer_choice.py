@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["LayerChoice"]
 
 
+_LISTS = ("inserted", "removed", "reordered")
+
+
 class LayerChoice(QObject):
     """Keep a combo box filled with layers; emits `picked(layer)` when the user picks one, None for the first entry.
 
@@ -41,14 +44,14 @@ class LayerChoice(QObject):
         self._first = first
         self._shown: list[Layer | None] = []
         self._chosen: Layer | None = None
-        for name in ("inserted", "removed", "reordered"):
+        for name in _LISTS:
             getattr(viewer.layers.events, name).connect(self.refill)
         combo.activated.connect(self._on_activated)
         self.refill()
 
     def close(self) -> None:
         """Let go of the viewer."""
-        for name in ("inserted", "removed", "reordered"):
+        for name in _LISTS:
             getattr(self._viewer.layers.events, name).disconnect(self.refill)
         self._watch_names([])
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QComboBox
+
+from napari_sam.model.registry import MODELS, ModelRow, bundled_file, cache_folder, user_models
 
 if TYPE_CHECKING:
     from napari_sam.model.sam import Sam
@@ -27,17 +29,45 @@ class ModelChoice(QObject):
     def __init__(self, combo: QComboBox) -> None:
         super().__init__(combo)
         self._combo = combo
-        for name in ("cells", "vit_t", "vit_b", "vit_l", "vit_h"):
-            combo.addItem(name, name)
+        for row in (*MODELS, *user_models()):
+            combo.addItem(_text(row), row.name)
+            combo.setItemData(combo.count() - 1, _tip(row), Qt.ItemDataRole.ToolTipRole)
         combo.activated.connect(self._on_activated)
 
     def choose(self, model: Sam | str) -> None:
         """Show a model as the chosen one, without a signal."""
-        index = self._combo.findData(model)
+        index = self._index(model)
         if index < 0:
             self._combo.addItem(model if isinstance(model, str) else f"{model.name} (from a script)", model)
             index = self._combo.count() - 1
         self._combo.setCurrentIndex(index)
 
+    def refresh(self) -> None:
+        """Bring the texts up to date after a download."""
+        for row in (*MODELS, *user_models()):
+            if (index := self._index(row.name)) >= 0:
+                self._combo.setItemText(index, _text(row))
+
+    def _index(self, model: Sam | str) -> int:
+        return next((i for i in range(self._combo.count()) if _same(self._combo.itemData(i), model)), -1)
+
     def _on_activated(self, index: int) -> None:
         self.picked.emit(self._combo.itemData(index))
+
+
+def _same(one: Sam | str, other: Sam | str) -> bool:
+    return one is other or (isinstance(one, str) and isinstance(other, str) and one == other)
+
+
+def _is_here(row: ModelRow) -> bool:
+    return not row.urls or bundled_file(row) is not None or (cache_folder() / row.file).is_file()
+
+
+def _text(row: ModelRow) -> str:
+    if _is_here(row):
+        return row.name
+    return f"{row.name} (download {row.size / 1e6:.0f} MB)" if row.size else f"{row.name} (download)"
+
+
+def _tip(row: ModelRow) -> str:
+    return f"{row.about}; licence {row.licence}" if row.licence else row.about

@@ -48,7 +48,6 @@ class PromptDock(QWidget):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
-        self._ended = False
         # napari hands plugins a proxy, whose layers are new proxies each time: useless for telling which layer is meant
         self._viewer = napari_viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self._session = PromptSession(napari_viewer)
@@ -63,6 +62,7 @@ class PromptDock(QWidget):
         self._targets = LayerChoice(napari_viewer, self._form.labels, self._is_target, "new layer")
         self._models = ModelChoice(self._form.model)
         self._keys = KeyBindings(napari_viewer, self._actions())
+        self._end = partial(_let_go, self._keys, self._images, self._targets, self._session)  # knows nothing of self
         self._connect()
         self._choose_first_image()
 
@@ -256,16 +256,6 @@ class PromptDock(QWidget):
             self._end()
         return bool(super().event(event))
 
-    def _end(self) -> None:
-        """Let go of viewer and thread; the user's layers stay."""
-        if self._ended:
-            return
-        self._ended = True
-        self._keys.release()
-        self._images.close()
-        self._targets.close()
-        self._session.close()
-
     def _connect(self) -> None:
         form, session = self._form, self._session
         for name, action in self._actions().items():
@@ -288,7 +278,8 @@ class PromptDock(QWidget):
         session.said.connect(self._say)
         session.failed.connect(self._report)
         session.service.progressed.connect(self._show_progress)
-        self.destroyed.connect(session.close)
+        session.service.ended.connect(_without_argument(self._models.refresh))
+        self.destroyed.connect(_without_argument(self._end))
         self._refresh()
 
     def _actions(self) -> dict[str, Callable[[], object]]:
@@ -386,3 +377,11 @@ def _without_argument(action: Callable[[], object]) -> Callable[..., None]:
         action()
 
     return call
+
+
+def _let_go(keys: KeyBindings, images: LayerChoice, targets: LayerChoice, session: PromptSession) -> None:
+    """End the session and let go of the viewer; the user's layers stay. More than once does no harm."""
+    keys.release()
+    images.close()
+    targets.close()
+    session.close()

@@ -188,8 +188,7 @@ class PromptSession(QObject):
         self._update_now()
         if (step := self.history.undo()) is not None:
             for written in reversed(step.written):
-                self.target.undo(written)
-                self.journal.undo()
+                self.journal.undo(self.target.undo(written))
             self._restore(step.before)
 
     def redo(self) -> None:
@@ -197,8 +196,7 @@ class PromptSession(QObject):
         self._update_now()
         if (step := self.history.redo()) is not None:
             for written in step.written:
-                self.target.redo(written)
-                self.journal.redo()
+                self.journal.redo(self.target.redo(written))
             self._restore(step.after)
 
     # from prompts to predictions
@@ -279,15 +277,22 @@ class PromptSession(QObject):
             return []
         if not all(self._candidates_of(draft) for draft in drafts):
             raise InputError("The outline is not there yet: wait until the progress bar is gone, then accept.")
-        written = tuple(self._write(*self._place, draft) for draft in drafts)
-        self._finish(*self._place, drafts, written)
-        return [each.label for each in written]
+        done: dict[Draft, Written] = {}
+        try:
+            for draft in drafts:
+                done[draft] = self._write(*self._place, draft)
+        finally:  # where one object cannot be written, those before it are
+            if done:
+                self._finish(*self._place, list(done), tuple(done.values()))
+        return [written.edit.label for written in done.values()]
 
     def _write(self, image: Image, plane: Plane, draft: Draft) -> Written:
         choice, seed = self._choice_of(draft), draft.prompts.seed
-        patch = self._candidates_of(draft)[choice].patch
-        label, overwrite = seed.label if seed else None, not self._keep_existing
-        written = self.target.write(image, plane, patch.mask, patch.at, label=label, overwrite=overwrite)
+        label = seed.label if seed else None
+        candidate = self._candidates_of(draft)[choice]
+        patch = candidate.patch if label is None else candidate.fill(self.service.results[draft.number].window)
+        overwrite = not self._keep_existing
+        written = self.target.write(image, plane, patch, label=label, overwrite=overwrite)
         self.journal.commit(draft, choice, written, overwrite=overwrite)
         return written
 

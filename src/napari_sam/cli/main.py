@@ -1,0 +1,89 @@
+"""The command `napari-sam`: one module a command; mistakes get one sentence and exit status 2."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+import napari_sam
+from napari_sam.cli.demo import demo
+from napari_sam.cli.evaluate import app as evaluate_app
+from napari_sam.cli.models import app as models_app
+from napari_sam.cli.segment import segment
+from napari_sam.cli.train import train
+from napari_sam.errors import NapariSamError
+
+__all__ = ["app", "main"]
+
+# Newer versions of typer carry a click of their own: take the class that typer's errors derive from.
+ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+app = typer.Typer(
+    name="napari-sam",
+    help="Segment Anything for scientific images.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(napari_sam.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    verbose: bool = typer.Option(False, "--verbose", help="Show tracebacks of errors (anywhere on the line)."),
+) -> None:
+    """Segment Anything for scientific images."""
+
+
+app.command()(demo)
+app.add_typer(models_app, name="models")
+app.command()(segment)
+app.command()(train)
+app.add_typer(evaluate_app, name="evaluate")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit status: 0 success, 1 some items failed, 2 unusable arguments or input."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    verbose = "--verbose" in arguments
+    arguments = [argument for argument in arguments if argument != "--verbose"]
+    command = typer.main.get_command(app)
+    try:
+        status = command.main(arguments, prog_name="napari-sam", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except NapariSamError as error:
+        if verbose:
+            traceback.print_exc()
+        else:
+            typer.echo(str(error), err=True)
+        return 2
+    except ClickException as error:
+        typer.echo(_sentence(error), err=True)
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
+        typer.echo("Stopped.", err=True)
+        return 130
+
+
+def _sentence(error: Exception) -> str:
+    """Make one line of a mistake in the arguments; the help text, where no arguments were given, stays as it is."""
+    message = error.format_message()  # type: ignore[attr-defined]
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return message
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "napari-sam"
+    return f"{' '.join(message.split()).rstrip('.')}: see `{path} --help`."
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

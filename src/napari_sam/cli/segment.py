@@ -1,0 +1,198 @@
+"""`napari-sam segment`: prompts in, a label image out."""
+
+from __future__ import annotations
+
+import json as json_
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_sam.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from napari_sam.model.sam import Sam
+    from napari_sam.pipeline.segment import ObjectResult
+    from napari_sam.types import Prompts
+
+__all__ = ["segment"]
+
+
+def segment(
+    image: Annotated[Path, typer.Argument(help="PNG, JPEG, TIFF, .npy, or a Zarr array or OME-Zarr image.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Labels: .png, .tif, .npy or .zarr.")],
+    point: Annotated[list[str] | None, typer.Option(help="ROW,COL inside the object; repeatable.")] = None,
+    negative: Annotated[list[str] | None, typer.Option(help="ROW,COL outside the object; repeatable.")] = None,
+    box: Annotated[
+        list[str] | None, typer.Option(help="R0,C0,R1,C1; several without points are one object each.")
+    ] = None,
+    mask: Annotated[Path | None, typer.Option(help="Rough mask of the object, an image of the same size.")] = None,
+    prompts: Annotated[Path | None, typer.Option(help="Table of prompts, .csv or .geojson.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="Journal of the dock, to be repeated.")] = None,
+    model: Annotated[str, typer.Option(help="Name of the model.")] = "cells",
+    checkpoint: Annotated[Path | None, typer.Option(help="Weights file instead of the registered one.")] = None,
+    normalization: Annotated[str, typer.Option(help="auto, none, or LOW,HIGH.")] = "auto",
+    channels: Annotated[str | None, typer.Option(help="Channels, as 0 or 0,2,1.")] = None,
+    plane: Annotated[str | None, typer.Option(help="Plane of a stack, as 3 or 0,12.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Let later objects take pixels of earlier.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print a summary on standard output.")] = False,
+) -> None:
+    """Segment the objects that points, boxes, a mask, a table or a journal point at."""
+    from napari_sam.io.images import check_output, read_image
+    from napari_sam.model.load import load_model
+
+    by_hand = bool(point or negative or box or mask)
+    if sum((by_hand, prompts is not None, replay is not None)) != 1:
+        raise InputError(
+            "Say what to segment in one way: with --point, --negative, --box and --mask, or --prompts, or --replay."
+        )
+    check_output(output)
+    if output.absolute() == image.absolute():
+        raise InputError(f"The labels would replace the image {image}: give another --output.")
+    where = _numbers(plane, int, "--plane") if plane else None
+    picked = _numbers(channels, int, "--channels") if channels else None
+    if replay is not None:
+        labels, results = _replay(replay, image, where, model, checkpoint, device), []
+    else:
+        pixels = read_image(image, where)
+        shape = int(pixels.shape[0]), int(pixels.shape[1])
+        what = _from_table(prompts, shape, where) if prompts else _from_options(point, negative, box, mask)
+        loaded = load_model(model, checkpoint=checkpoint, device=device)
+        labels, results = _segment(loaded, pixels, what, _stretch(normalization), picked, overwrite)
+    _report(labels, results, output, as_json=json)
+
+
+def _segment(
+    model: Sam,
+    pixels: npt.NDArray[Any],
+    what: dict[int, Prompts],
+    normalization: str | tuple[float, float],
+    channels: tuple[int, ...] | None,
+    overwrite: bool,
+) -> tuple[npt.NDArray[np.int32], list[ObjectResult]]:
+    from napari_sam.inference.predictor import Predictor
+    from napari_sam.pipeline.segment import segment_each
+
+    predictor = Predictor(model)
+    predictor.set_image(pixels, normalization=normalization, channels=channels)
+    return segment_each(predictor, what, overwrite=overwrite)
+
+
+def _report(labels: npt.NDArray[np.int32], results: list[ObjectResult], output: Path, *, as_json: bool) -> None:
+    """Write the labels, say what was done, and leave with status 1 if some objects failed, 2 if all did."""
+    from dataclasses import asdict
+
+    from napari_sam.io.images import write_labels
+
+    failed = [result for result in results if result.problem]
+    if failed and len(failed) == len(results):
+        raise InputError(failed[0].problem)
+    write_labels(output, labels)
+    count = len({*labels.ravel().tolist()} - {0})
+    if as_json:
+        objects = [asdict(result) for result in results]
+        typer.echo(json_.dumps({"labels": str(output), "count": count, "objects": objects}))
+    else:
+        typer.echo(f"Wrote {count} object{'' if count == 1 else 's'} to {output}.")
+    for result in failed:
+        typer.echo(f"Object {result.label} was left out: {result.problem}", err=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _replay(
+    journal: Path, image: Path, plane: tuple[int, ...] | None, model: str, checkpoint: Path | None, device: str
+) -> npt.NDArray[np.int32]:
+    from napari_sam.io.images import read_image
+    from napari_sam.io.journal import read_journal
+    from napari_sam.model.load import load_model
+    from napari_sam.pipeline.replay import Replay, journal_images
+
+    events = read_journal(journal)
+    images = journal_images(events)
+    if plane is not None:
+        images = [event for event in images if tuple(event["plane"]) == plane]
+    if len(images) != 1:
+        planes = ", ".join(sorted({",".join(map(str, event["plane"])) or "-" for event in journal_images(events)}))
+        raise InputError(
+            f"The journal {journal} holds {len(images)} images that fit (planes {planes or 'none'}): "
+            "pick one with --plane."
+        )
+    pixels = read_image(image, tuple(images[0]["plane"]) or None)
+    return Replay(load_model(model, checkpoint=checkpoint, device=device), events, images[0]).run(pixels)
+
+
+def _from_options(
+    point: list[str] | None, negative: list[str] | None, box: list[str] | None, mask: Path | None
+) -> dict[int, Prompts]:
+    """Make one object of all options, or one of each box if there are only boxes."""
+    from napari_sam.io.images import read_mask
+    from napari_sam.types import Prompts
+
+    positives = [_pair(text, "--point") for text in point or ()]
+    negatives = [_pair(text, "--negative") for text in negative or ()]
+    boxes = [_corners(text) for text in box or ()]
+    alone = not positives and not negatives and mask is None
+    if len(boxes) > 1 and not alone:
+        raise InputError(f"{len(boxes)} boxes together with points or a mask: give one box, or a table with --prompts.")
+    if alone:
+        return {number: Prompts(box=corners) for number, corners in enumerate(boxes, start=1)}
+    prompts = Prompts(
+        points=(*positives, *negatives),
+        labels=(1,) * len(positives) + (0,) * len(negatives),
+        box=boxes[0] if boxes else None,
+        mask=read_mask(mask) if mask is not None else None,
+    )
+    return {1: prompts}
+
+
+def _from_table(file: Path, shape: tuple[int, int], plane: tuple[int, ...] | None) -> dict[int, Prompts]:
+    """Read a table; of a stack's table only the rows of the plane (t, z, or one of them)."""
+    from napari_sam.io.prompt_table import group_prompts, read_prompt_table
+
+    rows = read_prompt_table(file)
+    if plane is not None:
+        rows = [row for row in rows if _on_plane(row.plane, plane)]
+        if not rows:
+            raise InputError(f"{file} has no prompts on plane {','.join(map(str, plane))}: check its columns t and z.")
+    return group_prompts(rows, shape)
+
+
+def _on_plane(given: tuple[int | None, int | None], plane: tuple[int, ...]) -> bool:
+    said = tuple(index for index in given if index is not None)
+    return not said or said == plane[-len(said) :]
+
+
+def _stretch(text: str) -> str | tuple[float, float]:
+    if text in ("auto", "none"):
+        return text
+    values = _numbers(text, float, "--normalization")
+    if len(values) != 2:
+        raise InputError(f"--normalization is {text!r}: give auto, none or LOW,HIGH.")
+    return values[0], values[1]
+
+
+def _pair(text: str, option: str) -> tuple[float, float]:
+    values = _numbers(text, float, option)
+    if len(values) != 2:
+        raise InputError(f"{option} is {text!r}: give ROW,COL.")
+    return values[0], values[1]
+
+
+def _corners(text: str) -> tuple[float, float, float, float]:
+    values = _numbers(text, float, "--box")
+    if len(values) != 4:
+        raise InputError(f"--box is {text!r}: give R0,C0,R1,C1.")
+    return values[0], values[1], values[2], values[3]
+
+
+def _numbers(text: str, kind: type, option: str) -> tuple[Any, ...]:
+    try:
+        return tuple(kind(part) for part in text.split(","))
+    except ValueError:
+        whole = "whole numbers" if kind is int else "numbers"
+        raise InputError(f"{option} is {text!r}: give {whole} with commas between them.") from None

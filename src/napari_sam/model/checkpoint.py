@@ -1,0 +1,131 @@
+"""Reading weights files: safetensors, or pickles that hold nothing but tensors; every known key layout."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from napari_sam.errors import CheckpointError, InputError
+from napari_sam.model.sam import Sam
+
+__all__ = ["guess_architecture", "load_weights", "read_state_dict"]
+
+# Buffers that some files carry along; ours are made from the spec.
+_IGNORED = ("pixel_mean", "pixel_std")
+_LORA = ("qkv.qkv_proj", "mlp.mlp_layer", ".w_a_linear", ".w_b_linear", "lora_")
+_VIT_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Read a weights file into the authors' key layout, without running any code from it.
+
+    Takes flat SAM files, MobileSAM's, and micro-sam's fine-tuned models (`model_state` with a `sam.` prefix; its
+    instance decoder is left out).
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    CheckpointError
+        If the file is damaged, holds more than tensors, or is of a layout that is not known.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no weights file {path}: give an existing .pth, .pt or .safetensors file.")
+    return _flatten(_read(path), path)
+
+
+def _read(path: Path) -> Any:
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(9)
+        if len(head) == 9 and head[8:] == b"{":  # safetensors: 8 bytes of length, then JSON
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Weights only load failed" in str(error) and "Unsupported" in str(error):
+            raise CheckpointError(
+                f"{path} holds Python objects besides weights and is not loaded, because that could run foreign code: "
+                "save it again as a plain state dict or as safetensors."
+            ) from error
+        raise _damaged(path, error) from error
+    except (SafetensorError, BadZipFile, EOFError, RuntimeError, ValueError, KeyError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    reason = str(error).split("\n")[0].split(". ")[0].rstrip(".") or type(error).__name__
+    return CheckpointError(
+        f"{path} cannot be read as weights ({reason}): fetch it again, or give a .pth, .pt or .safetensors file."
+    )
+
+
+def _flatten(loaded: Any, path: Path) -> dict[str, Tensor]:
+    """Bring every known layout to flat keys."""
+    for outer in ("model_state", "model", "state_dict"):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(outer), Mapping):
+            loaded = loaded[outer]
+            break
+    tensors = isinstance(loaded, Mapping) and all(isinstance(value, Tensor) for value in loaded.values())
+    if not tensors or not loaded:
+        raise CheckpointError(f"{path} holds no weights: give a state dict, alone or under `model_state`.")
+    state = {str(key).removeprefix("module.").removeprefix("sam."): value for key, value in loaded.items()}
+    if any(mark in key for key in state for mark in _LORA):
+        raise CheckpointError(
+            f"{path} holds low-rank (LoRA) layers of micro-sam: merge them into the plain weights there "
+            "and give that file."
+        )
+    return {key: value for key, value in state.items() if key not in _IGNORED}
+
+
+def guess_architecture(state: Mapping[str, Tensor]) -> str | None:
+    """Tell the architecture of a flat state dict by its keys and widths; None if it is none of ours."""
+    if "image_encoder.stem.weight" in state:
+        return "cells"
+    if "image_encoder.patch_embed.seq.0.c.weight" in state:
+        return "vit_t"
+    position = state.get("image_encoder.pos_embed")
+    return None if position is None else _VIT_WIDTHS.get(int(position.shape[-1]))
+
+
+def load_weights(model: Sam, state: Mapping[str, Tensor], source: str) -> None:
+    """Load a flat state dict strictly; half precision becomes float32.
+
+    Parameters
+    ----------
+    model
+        Of the architecture that the weights belong to.
+    state
+        As `read_state_dict` returns it.
+    source
+        Name of the file, for messages.
+
+    Raises
+    ------
+    CheckpointError
+        If keys are missing or unknown, or a shape differs.
+    """
+    wanted = model.state_dict()
+    architecture = model.spec.architecture
+    found = guess_architecture(state)
+    if found is not None and found != architecture:
+        raise CheckpointError(f"{source} holds weights of {found}, not of {architecture}: load it as {found}.")
+    missing = [key for key in wanted if key not in state]
+    unknown = [key for key in state if key not in wanted]
+    shapes = [key for key in wanted if key in state and state[key].shape != wanted[key].shape]
+    for keys, problem in ((missing, "lacks"), (unknown, "has the unknown"), (shapes, "has other sizes for")):
+        if keys:
+            more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+            raise CheckpointError(
+                f"{source} does not fit the architecture {architecture}, it {problem} {keys[0]}{more}: "
+                "give weights of that architecture."
+            )
+    model.load_state_dict({key: state[key].to(wanted[key].dtype) for key in wanted})

@@ -1,0 +1,193 @@
+"""The models that can be asked for by name, where their weights come from and what proves them right."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pooch
+
+from napari_sam.errors import InputError
+
+__all__ = ["MODELS", "ModelRow", "bundled_file", "cache_folder", "find_model", "register_user_model", "user_models"]
+
+_META = "https://dl.fbaipublicfiles.com/segment_anything"
+_BIOIMAGE = "https://uk1s3.embassy.ebi.ac.uk/public-datasets/bioimage.io"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRow:
+    """Describe one model.
+
+    Parameters
+    ----------
+    name, architecture
+        What to ask for, and the key of `model.build.SPECS`.
+    urls
+        Where the weights are, the first tried first; () for a bundled or imported model.
+    known_hash
+        "algorithm:hex" as pooch takes it; "" for the bundled model, which comes with the package.
+    size
+        Bytes, or 0 where not published.
+    file
+        Name of the weights file in the cache.
+    other_names
+        Names under which other tools keep the same file.
+    licence, about
+        For the list.
+    preprocess
+        "sam" or "medsam".
+    """
+
+    name: str
+    architecture: str
+    urls: tuple[str, ...] = ()
+    known_hash: str = ""
+    size: int = 0
+    file: str
+    other_names: tuple[str, ...] = ()
+    licence: str = ""
+    about: str = ""
+    preprocess: str = "sam"
+
+
+def _authors(name: str, file: str, size: int, sha: str, about: str) -> ModelRow:
+    return ModelRow(
+        name=name,
+        architecture=name,
+        urls=(f"{_META}/{file}",),
+        known_hash=f"sha256:{sha}",
+        size=size,
+        file=file,
+        other_names=(name,),
+        licence="Apache-2.0",
+        about=about,
+    )
+
+
+def _micro_sam(name: str, folder: str, version: str, xxh: str, about: str) -> ModelRow:
+    architecture = "_".join(name.split("_")[:2])
+    return ModelRow(
+        name=name,
+        architecture=architecture,
+        urls=(f"{_BIOIMAGE}/{folder}/{version}/files/{architecture}.pt",),
+        known_hash=f"xxh128:{xxh}",
+        file=f"{name}.pt",
+        other_names=(name,),
+        licence="CC-BY-4.0",
+        about=about,
+    )
+
+
+_LM, _EM = "micro-sam, light microscopy", "micro-sam, organelles in electron microscopy"
+
+MODELS: tuple[ModelRow, ...] = (
+    ModelRow(
+        name="cells",
+        architecture="cells",
+        file="cells.safetensors",
+        licence="BSD-3-Clause",
+        about="bundled; nuclei and small round cells",
+    ),
+    _authors(
+        "vit_b",
+        "sam_vit_b_01ec64.pth",
+        375042383,
+        "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+        "the authors' smallest",
+    ),
+    _authors(
+        "vit_l",
+        "sam_vit_l_0b3195.pth",
+        1249524607,
+        "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+        "the authors' middle one",
+    ),
+    _authors(
+        "vit_h",
+        "sam_vit_h_4b8939.pth",
+        2564550879,
+        "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+        "the authors' largest",
+    ),
+    ModelRow(
+        name="mobile_sam",
+        architecture="vit_t",
+        urls=("https://github.com/ChaoningZhang/MobileSAM/raw/master/weights/mobile_sam.pt",),
+        known_hash="sha256:6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
+        size=40728226,
+        file="mobile_sam.pt",
+        other_names=("vit_t",),
+        licence="Apache-2.0",
+        about="MobileSAM, small and quick",
+    ),
+    ModelRow(
+        name="medsam",
+        architecture="vit_b",
+        urls=("https://zenodo.org/records/10689643/files/medsam_vit_b.pth",),
+        known_hash="md5:3bb6db55bd0c9ca30b61248bca72f8d6",
+        file="medsam_vit_b.pth",
+        other_names=("vit_b_medical_imaging",),
+        licence="Apache-2.0",
+        about="MedSAM, medical images, boxes only",
+        preprocess="medsam",
+    ),
+    _micro_sam("vit_t_lm", "faithful-chicken", "1.1", "72ec5074774761a6e5c05a08942f981e", _LM),
+    _micro_sam("vit_b_lm", "diplomatic-bug", "1.2", "fe9252a29f3f4ea53c15a06de471e186", _LM),
+    _micro_sam("vit_l_lm", "idealistic-rat", "1.2", "017f20677997d628426dec80a8018f9d", _LM),
+    _micro_sam("vit_t_em_organelles", "greedy-whale", "1", "253474720c497cce605e57c9b1d18fd9", _EM),
+    _micro_sam("vit_b_em_organelles", "noisy-ox", "1.2", "f3bf2ed83d691456bae2c3f9a05fb438", _EM),
+    _micro_sam("vit_l_em_organelles", "humorous-crab", "1.2", "810b084b6e51acdbf760a993d8619f2d", _EM),
+)
+
+
+def cache_folder() -> Path:
+    """Return where weights are kept: `NAPARI_SAM_CACHE`, or the user's cache folder."""
+    return Path(os.environ.get("NAPARI_SAM_CACHE") or pooch.os_cache("napari-sam-stack")) / "models"
+
+
+def bundled_file(row: ModelRow) -> Path | None:
+    """Return the weights that came with the package, or None."""
+    file = Path(__file__).parent.parent / "weights" / row.file
+    return file if not row.urls and not row.known_hash and file.is_file() else None
+
+
+def user_models() -> tuple[ModelRow, ...]:
+    """Return the models that were added by `models import`."""
+    file = cache_folder() / "user_models.json"
+    if not file.is_file():
+        return ()
+    try:
+        rows = json.loads(file.read_text())
+        return tuple(ModelRow(**{**row, "urls": (), "other_names": ()}) for row in rows)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"Cannot read {file} ({error}): remove it and import your models again.") from error
+
+
+def register_user_model(row: ModelRow) -> None:
+    """Add a model of the user's to the list, replacing one of the same name."""
+    rows = [asdict(old) for old in user_models() if old.name != row.name] + [asdict(row)]
+    file = cache_folder() / "user_models.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(rows, indent=1))
+    os.replace(part, file)
+
+
+def find_model(name: str) -> ModelRow:
+    """Return the row of a name.
+
+    Raises
+    ------
+    InputError
+        If there is none, with the nearest name and all names.
+    """
+    rows = {row.name: row for row in (*MODELS, *user_models())}
+    if name in rows:
+        return rows[name]
+    close = difflib.get_close_matches(name, rows, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    raise InputError(f"Unknown model {name!r}{hint}: choose one of {', '.join(rows)}.")
