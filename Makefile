@@ -3,7 +3,7 @@
 
 VENV := .venv
 BIN  := $(VENV)/bin
-XVFB := $(if $(filter Linux,$(shell uname -s)),xvfb-run -a)
+XVFB := $(if $(filter Linux,$(shell uname -s)),xvfb-run -a -s "-screen 0 1600x1000x24")
 
 .PHONY: demo test lint bench screenshots docs clean
 

@@ -13,7 +13,7 @@ from napari_sam.cli.demo import draw_overlay, segment_sample
 from napari_sam.sample_data import DemoSample, demo_sample
 
 IMAGES = Path(__file__).parent / "images"
-WINDOW = (1440, 900)
+WINDOW = (1500, 980)
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     folder: Path = parser.parse_args().output
     folder.mkdir(parents=True, exist_ok=True)
     sample = demo_sample()
-    Image.fromarray(draw_overlay(sample, segment_sample(sample))).save(folder / "demo.png")
+    Image.fromarray(draw_overlay(sample, segment_sample(sample))).save(folder / "demo.png", optimize=True)
     photograph_dock(sample, folder / "dock.png")
     for path in sorted(folder.glob("*.png")):
         print(path, Image.open(path).size)
@@ -45,7 +45,8 @@ def photograph_dock(sample: DemoSample, path: Path) -> None:
     dock.add_point(last, positive=True)
     dock.wait_idle(timeout=120)
     settle()
-    viewer.screenshot(str(path), canvas_only=False, flash=False)
+    window = viewer.screenshot(canvas_only=False, flash=False)  # (H, W, 4)
+    Image.fromarray(window[..., :3]).save(path, optimize=True)
     viewer.close()
 
 

@@ -78,10 +78,14 @@ def test_window_that_does_not_open_leaves_pictures(
 ) -> None:
     monkeypatch.setenv("DISPLAY", ":99")
     monkeypatch.setattr(demo_module, "why_no_window", lambda: None)
-    fake_viewer(tmp_path, monkeypatch, "echo Traceback >&2; echo 'Qt: cannot connect to display :99.' >&2; exit 1")
+    fake_viewer(
+        tmp_path, monkeypatch, "echo 'qt.qpa.xcb: could not connect to display :99.' >&2; echo Plugins: xcb >&2; exit 1"
+    )
     demo(headless=False, output=tmp_path)
     said = capsys.readouterr().out.splitlines()
-    assert said[-1].startswith("No window, because napari could not open (Qt: cannot connect to display :99)")
+    assert said[-1].startswith(
+        "No window, because napari could not open (qt.qpa.xcb: could not connect to display :99)"
+    )
     assert (tmp_path / "labels.png").exists()
 
 

@@ -16,7 +16,22 @@ def test_demo_window(make_napari_viewer: Callable[[], Any]) -> None:
     sample = demo_sample()
     labels = np.zeros(sample.image.shape[:2], np.int32)
     labels[10:20, 10:20] = 7
-    show_demo(viewer, labels)
+    dock = show_demo(viewer, labels)
     np.testing.assert_array_equal(viewer.layers[sample.name].data, sample.image)
-    np.testing.assert_array_equal(viewer.layers["demo labels"].data, labels)
-    assert any("SAM Prompts" in name for name in viewer.window.dock_widgets)
+    assert dock.labels_layer is viewer.layers["demo labels"]
+    assert viewer.layers.selection.active is viewer.layers["SAM points"]
+    assert viewer.layers["SAM points"].mode == "add"
+
+
+def test_click_in_the_demo_window_adds_a_label(make_napari_viewer: Callable[[], Any]) -> None:
+    viewer = make_napari_viewer()
+    row, col = demo_sample().clicks[0]
+    labels = np.zeros(demo_sample().image.shape[:2], np.int32)
+    labels[10:20, 10:20] = 7
+    dock = show_demo(viewer, labels)
+    dock.add_point((row, col))
+    dock.wait_idle(timeout=120)
+    assert dock.accept() == 8
+    written = viewer.layers["demo labels"].data
+    assert written[row, col] == 8
+    assert (written[10:20, 10:20] == 7).all()

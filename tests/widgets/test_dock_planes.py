@@ -127,11 +127,16 @@ def test_colour_and_pyramids(open_dock: OpenDock, tiny_cell_model: Sam) -> None:
 AFFINE = np.array([[1.2, 0.3, 5], [-0.2, 0.9, -7], [0, 0, 1]])
 
 
-@pytest.mark.parametrize(
-    "placed",
-    [{"scale": (0.25, 0.5)}, {"translate": (100, -30)}, {"rotate": 35}, {"affine": AFFINE}, {"affine": AFFINE, "scale": (3, 2)}],
-    ids=["scale", "translate", "rotate", "affine", "both"],
-)  # fmt: skip
+PLACED = {
+    "scale": {"scale": (0.25, 0.5)},
+    "translate": {"translate": (100, -30)},
+    "rotate": {"rotate": 35},
+    "affine": {"affine": AFFINE},
+    "both": {"affine": AFFINE, "scale": (3, 2)},
+}
+
+
+@pytest.mark.parametrize("placed", PLACED.values(), ids=PLACED.keys())
 def test_placed_layers(open_dock: OpenDock, tiny_cell_model: Sam, placed: dict[str, Any]) -> None:
     image = STACK[0, 0]
     dock = open_dock(image, **placed)

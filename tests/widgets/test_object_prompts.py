@@ -103,6 +103,7 @@ def test_a_seed_is_part_of_the_mask() -> None:
     seed = MaskSeed.of(mask, 7)
     assert (seed.origin, seed.patch.shape) == ((4, 11), (5, 2))
     (prompts,) = group(seed=seed)
+    assert prompts.box == (4, 11, 9, 13)
     rendered = prompts.render(SHAPE).mask
     assert rendered is not None
     np.testing.assert_array_equal(rendered, mask)

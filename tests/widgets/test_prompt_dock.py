@@ -143,7 +143,7 @@ def test_each_kind_of_prompt_reaches_the_model(open_dock: OpenDock, noise: Image
     dock.add_polygon([(10, 10), (10, 40), (30, 40), (30, 10)])
     predicted(mask=inside, box=(10.5, 10.5, 30.5, 40.5))
     dock.add_mask(inside)
-    predicted(mask=inside)
+    predicted(mask=inside, box=(10, 10, 31, 41))
     dock.add_ellipse((10, 10, 30, 30))
     dock.wait_idle()
     assert dock._session.current.prompts.box == (10, 10, 30, 30)
@@ -208,8 +208,8 @@ def test_undo_and_redo_run_across_prompts_and_labels(open_dock: OpenDock, noise:
 
     def record() -> None:
         dock.wait_idle()
-        points = dock.viewer.layers["SAM points"] if "SAM points" in dock.viewer.layers else None
-        shapes = dock.viewer.layers["SAM shapes"] if "SAM shapes" in dock.viewer.layers else None
+        layers = {layer.name: layer for layer in dock.viewer.layers}
+        points, shapes = layers.get("SAM points"), layers.get("SAM shapes")
         labels = np.zeros(noise.shape, int) if dock.labels_layer is None else dock.labels_layer.data.copy()
         states.append((
             [] if points is None else [*map(tuple, points.data), *points.features["label"]],
@@ -279,7 +279,7 @@ def test_a_label_can_be_improved(open_dock: OpenDock, noise: Image, tiny_cell_mo
     dock.labels_layer.selected_label = 5
     dock._form.improve.click()
     dock.wait_idle()
-    truth = expected(noise, tiny_cell_model, mask=before == 5)
+    truth = expected(noise, tiny_cell_model, mask=before == 5, box=(10, 10, 25, 30))
     np.testing.assert_array_equal(dock.candidates[0].mask, truth.masks[0])
     assert dock.accept() == 5
     np.testing.assert_array_equal(dock.labels_layer.data == 5, truth.masks[0] & (before != 6))

@@ -100,7 +100,8 @@ def open_viewer(labels: npt.NDArray[np.int32]) -> str | None:
         if not path.exists():  # the viewer removes the file once its window is open
             return None
     lines = message.strip().splitlines() or [f"its process ended with exit status {viewer.returncode}"]
-    return f"napari could not open ({lines[-1].strip().rstrip('.')})"
+    told = next((line for line in lines if "could not" in line), lines[-1])  # Qt goes on after its reason
+    return f"napari could not open ({told.strip().rstrip('.')})"
 
 
 def write_pictures(sample: DemoSample, labels: npt.NDArray[np.int32], folder: Path) -> tuple[Path, Path]:

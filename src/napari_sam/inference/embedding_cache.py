@@ -9,16 +9,17 @@ from collections import OrderedDict
 import numpy as np
 import numpy.typing as npt
 
-from napari_sam.model.sam import ImageEmbedding
+from napari_sam.model.sam import ImageEmbedding, Sam
 from napari_sam.types import Window
 
 __all__ = ["EmbeddingCache", "embedding_key"]
 
 
-def embedding_key(rgb: npt.NDArray[np.uint8], window: Window, fingerprint: str) -> str:
-    """Hash what decides an embedding: the normalised pixels, the size they are resized to, the weights."""
+def embedding_key(rgb: npt.NDArray[np.uint8], window: Window, model: Sam) -> str:
+    """Hash what decides an embedding: the normalised pixels, the size they are resized to, the model."""
+    how = f"{model.fingerprint} {model.precision} {model.device} {model.spec.preprocess}"
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(f"{rgb.shape} {window.input_height} {window.input_width} {fingerprint}".encode())
+    digest.update(f"{rgb.shape} {window.input_height} {window.input_width} {how}".encode())
     digest.update(np.ascontiguousarray(rgb).data)
     return digest.hexdigest()
 

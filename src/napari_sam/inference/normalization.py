@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,19 @@ import numpy.typing as npt
 
 from napari_sam.errors import InputError
 
-__all__ = ["Normalization", "apply_normalization", "check_image", "resolve_normalization", "select_channels"]
+__all__ = [
+    "Normalization",
+    "apply_normalization",
+    "as_image",
+    "check_image",
+    "resolve_normalization",
+    "select_channels",
+]
 
 PERCENTILES = (0.1, 99.9)
-SAMPLE_PIXELS = 1_000_000  # at most about this many pixels decide the percentiles
+SAMPLE_PIXELS = 2**20  # about this many pixels decide the percentiles
+SAMPLE_BLOCK = 64  # side of the blocks that are read of an image with more than MAX_READ pixels
+MAX_READ = 2**26
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +38,30 @@ class Normalization:
 
     low: tuple[float, ...]
     high: tuple[float, ...]
+
+
+AS_IT_IS = Normalization(low=(0.0,), high=(255.0,))
+
+
+def as_image(image: Any) -> Any:
+    """Return array-likes with a NumPy type (NumPy, Zarr, Dask) untouched and anything else as a NumPy array.
+
+    Raises
+    ------
+    InputError
+        If it cannot become an array.
+    """
+    try:
+        np.dtype(image.dtype)
+        len(image.shape)
+    except (AttributeError, TypeError):
+        try:
+            return np.asarray(image)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"Cannot read the image, a {type(image).__name__}: give an array (H, W) or (H, W, C)."
+            ) from error
+    return image
 
 
 def check_image(image: Any) -> None:
@@ -48,12 +82,12 @@ def check_image(image: Any) -> None:
         raise InputError(f"The image has values of type {dtype}: give booleans, integers or floats.")
 
 
-def select_channels(image: Any, channels: tuple[int, ...] | None) -> Any:
-    """Pick channels of a (H, W, C) array-like and drop an alpha channel.
+def select_channels(pixels: npt.NDArray[Any], channels: tuple[int, ...] | None) -> npt.NDArray[Any]:
+    """Pick channels of a (H, W, C) array and drop an alpha channel.
 
     Parameters
     ----------
-    image
+    pixels
         (H, W) or (H, W, C).
     channels
         One (gray), two (averaged) or three (red, green, blue) indices; None takes gray, RGB or RGBA as they are and
@@ -61,7 +95,7 @@ def select_channels(image: Any, channels: tuple[int, ...] | None) -> Any:
 
     Returns
     -------
-    array-like
+    array
         (H, W) or (H, W, C').
 
     Raises
@@ -70,28 +104,30 @@ def select_channels(image: Any, channels: tuple[int, ...] | None) -> Any:
         If a channel does not exist, or more than three are asked for.
     """
     if channels is None:
-        return image[..., :3] if image.ndim == 3 and image.shape[-1] == 4 else image
-    count = image.shape[-1] if image.ndim == 3 else 1
+        return pixels[..., :3] if pixels.ndim == 3 and pixels.shape[-1] == 4 else pixels
+    count = pixels.shape[-1] if pixels.ndim == 3 else 1
     if not 1 <= len(channels) <= 3:
         raise InputError(f"{len(channels)} channels chosen: choose one, two or three.")
     bad = [c for c in channels if not -count <= c < count]
     if bad:
         raise InputError(f"There is no channel {bad[0]}: the image has {count}, numbered 0 to {count - 1}.")
-    return image[..., list(channels)] if image.ndim == 3 else image
+    return pixels[..., list(channels)] if pixels.ndim == 3 else pixels
 
 
 def resolve_normalization(
-    image: Any, normalization: str | tuple[float, float] = "auto", channels: tuple[int, ...] | None = None
+    image: Any,
+    normalization: str | tuple[float, float] | Normalization = "auto",
+    channels: tuple[int, ...] | None = None,
 ) -> Normalization:
     """Decide which values become black and white.
 
     Parameters
     ----------
     image
-        (H, W) or (H, W, C); large arrays are looked at in steps.
+        (H, W) or (H, W, C) array-like; of a large one only a sample is looked at.
     normalization
         "auto" stretches between the 0.1 and 99.9 percentiles unless the image is 8-bit RGB, which is taken as it is;
-        "none" takes values as 0 to 255; (low, high) stretches that range.
+        "none" takes values as 0 to 255; (low, high) stretches that range; a recorded `Normalization` is checked.
     channels
         See `select_channels`.
 
@@ -101,22 +137,28 @@ def resolve_normalization(
         If the image or the normalisation cannot be used.
     """
     check_image(image)
-    picked = select_channels(image, channels)
+    pixels = select_channels(_sample(image), channels)
+    _check_finite(pixels)
+    if isinstance(normalization, Normalization):
+        count = pixels.shape[-1] if pixels.ndim == 3 else 1
+        if len(normalization.low) not in (1, count) or len(normalization.low) != len(normalization.high):
+            raise InputError(
+                f"The recorded normalization is for {len(normalization.low)} channels but the image has {count}: "
+                "give the normalization and channels that were recorded together."
+            )
+        return normalization
     if isinstance(normalization, str):
         if normalization not in ("auto", "none"):
             raise InputError(f'Unknown normalization {normalization!r}: choose "auto", "none" or a range (low, high).')
-        as_it_is = normalization == "none" or (np.dtype(image.dtype) == np.uint8 and _is_rgb(picked))
-        if as_it_is:
-            _check_finite(_subsample(picked))
-            return Normalization(low=(0.0,), high=(255.0,))
-        return _percentiles(_subsample(picked))
+        if normalization == "none" or (pixels.dtype == np.uint8 and _is_rgb(pixels)):
+            return AS_IT_IS
+        return _percentiles(pixels)
     try:
         low, high = (float(value) for value in normalization)
     except (TypeError, ValueError) as error:
         raise InputError(f"Cannot use normalization {normalization!r}: give two numbers (low, high).") from error
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise InputError(f"Normalization range ({low:g}, {high:g}) is not rising: give a low below a high.")
-    _check_finite(_subsample(picked))
     return Normalization(low=(low,), high=(high,))
 
 
@@ -130,14 +172,14 @@ def apply_normalization(
     InputError
         If values are NaN or infinite.
     """
-    picked = np.asarray(select_channels(image, channels))
+    picked = select_channels(np.asarray(image), channels)
     if picked.ndim == 2:
         picked = picked[..., None]
-    if picked.dtype == np.uint8 and normalization == Normalization(low=(0.0,), high=(255.0,)):
+    if picked.dtype == np.uint8 and normalization == AS_IT_IS:
         x = picked
     else:
         _check_finite(picked)
-        wide = np.float64 if picked.dtype.itemsize >= 4 else np.float32
+        wide: Any = np.float64 if picked.dtype.itemsize >= 4 else np.float32
         low, high = np.asarray(normalization.low, wide), np.asarray(normalization.high, wide)
         span = np.where(high > low, high - low, 1)
         x = np.clip((picked.astype(wide) - low) / span, 0, 1)
@@ -148,17 +190,28 @@ def apply_normalization(
     return np.repeat(gray[..., None], 3, axis=-1)
 
 
-def _is_rgb(image: Any) -> bool:
-    return image.ndim == 3 and image.shape[-1] == 3
+def _is_rgb(pixels: npt.NDArray[Any]) -> bool:
+    return pixels.ndim == 3 and pixels.shape[-1] == 3
 
 
-def _subsample(image: Any) -> npt.NDArray[Any]:
-    step = max(1, int(np.ceil(np.sqrt(image.shape[0] * image.shape[1] / SAMPLE_PIXELS))))
-    return np.asarray(image[::step, ::step])
+def _sample(image: Any) -> npt.NDArray[Any]:
+    """Read about SAMPLE_PIXELS pixels that stand for all; which ones depends on nothing but the image's size."""
+    height, width = image.shape[:2]
+    if height * width <= MAX_READ:
+        step = max(1, math.ceil(math.sqrt(height * width / SAMPLE_PIXELS)))
+        return np.asarray(image[::step, ::step])
+    # of arrays in chunks every step-th pixel would be every chunk, so take blocks from all over
+    count = SAMPLE_PIXELS // SAMPLE_BLOCK**2
+    across = min(max(1, round(math.sqrt(count * width / height))), count)
+    tops, lefts = (
+        np.linspace(0, max(0, side - SAMPLE_BLOCK), number).astype(int).tolist()
+        for side, number in ((height, count // across), (width, across))
+    )
+    blocks = [np.asarray(image[r : r + SAMPLE_BLOCK, c : c + SAMPLE_BLOCK]) for r in tops for c in lefts]
+    return np.concatenate([block.reshape(1, -1, *block.shape[2:]) for block in blocks], axis=1)
 
 
 def _percentiles(pixels: npt.NDArray[Any]) -> Normalization:
-    _check_finite(pixels)
     # colours are stretched together, other channels each on its own
     planes = [pixels] if pixels.ndim == 2 or _is_rgb(pixels) else [pixels[..., c] for c in range(pixels.shape[-1])]
     bounds = [np.percentile(plane.astype(np.float64), PERCENTILES) for plane in planes]

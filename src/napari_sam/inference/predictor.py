@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from napari_sam.errors import InputError
 from napari_sam.inference.embedding_cache import EmbeddingCache, embedding_key
-from napari_sam.inference.normalization import Normalization, apply_normalization, resolve_normalization
+from napari_sam.inference.normalization import Normalization, apply_normalization, as_image, resolve_normalization
 from napari_sam.inference.preprocess import logits_to_masks, mask_to_logits, resample_logits, to_input, to_model_xy
 from napari_sam.inference.prompt_check import check_prompts
 from napari_sam.inference.windows import level_scales, place_window, touches_inner_edge, whole_window
@@ -23,6 +24,22 @@ from napari_sam.types import Prediction, Prompts, Window
 __all__ = ["Predictor", "Progress"]
 
 Progress = Callable[[int, int], None]
+MAX_PIXELS = 2**28  # of a window: its mask has as many in float32
+MAX_GROWN = 2**24  # of a window that no prompt asked for
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """The image that is set, how it is looked at, and the cache keys of the windows seen so far."""
+
+    image: Any
+    normalization: Normalization
+    channels: tuple[int, ...] | None
+    keys: dict[Window, str] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return int(self.image.shape[0]), int(self.image.shape[1])
 
 
 class Predictor:
@@ -47,29 +64,29 @@ class Predictor:
 
     def reset(self) -> None:
         """Forget the image; its embeddings stay in the cache."""
-        self._image: Any = None
-        self._normalization: Normalization | None = None
-        self._channels: tuple[int, ...] | None = None
+        self._current: _Picture | None = None
         self._window: Window | None = None
 
     @property
     def is_image_set(self) -> bool:
         """Whether there is an image to predict on."""
-        return self._image is not None
+        return self._current is not None
 
     @property
     def image_shape(self) -> tuple[int, int]:
         """(H, W) of the image."""
-        if self._image is None:
-            raise InputError("No image is set: call set_image first.")
-        return int(self._image.shape[0]), int(self._image.shape[1])
+        return self._picture.shape
 
     @property
     def normalization(self) -> Normalization:
         """The recorded normalisation of the image."""
-        if self._normalization is None:
+        return self._picture.normalization
+
+    @property
+    def _picture(self) -> _Picture:
+        if self._current is None:
             raise InputError("No image is set: call set_image first.")
-        return self._normalization
+        return self._current
 
     def set_image(
         self,
@@ -84,7 +101,8 @@ class Predictor:
         Parameters
         ----------
         image
-            (H, W) or (H, W, C), booleans, integers or floats. Larger-than-memory array-likes are read by windows.
+            (H, W) or (H, W, C), booleans, integers or floats; NumPy, Zarr, Dask or anything that becomes an array. It
+            is read when a part is first looked at, so leave it unchanged until the next image is set.
         normalization
             "auto" (percentiles, but 8-bit RGB as it is), "none" (values are 0 to 255), a range (low, high), or a
             recorded `Normalization`.
@@ -98,16 +116,11 @@ class Predictor:
         InputError
             If the image or a setting cannot be used.
         """
-        array = image if hasattr(image, "shape") and hasattr(image, "dtype") else np.asarray(image)
-        if isinstance(normalization, Normalization):
-            resolve_normalization(array, "none", channels)  # the checks
-            recorded = normalization
-        else:
-            recorded = resolve_normalization(array, normalization, channels)
-        shape = int(array.shape[0]), int(array.shape[1])
-        if not self._windowed(shape):
-            self._embed(array, recorded, channels, self._whole(shape), progress)
-        self._image, self._normalization, self._channels, self._window = array, recorded, channels, None
+        array = as_image(image)
+        picture = _Picture(array, resolve_normalization(array, normalization, channels), channels)
+        if not self._windowed(picture.shape):
+            self._embed(picture, self._whole(picture.shape), progress)
+        self._current, self._window = picture, None
 
     def predict(
         self,
@@ -163,9 +176,10 @@ class Predictor:
             multimask = len(prompts.points) == 1 and prompts.box is None and prompts.mask is None
         if mask_window is None:
             mask_window = self._window
-        if prompts.mask is not None and prompts.mask.dtype != bool and mask_window is None:
+        if _is_logits(prompts.mask) and mask_window is None:
             raise InputError("The mask holds logits but nothing was predicted on this image: give booleans instead.")
         if window is not None:
+            self._check_window(window)
             chosen, result = window, self._predict_in(window, prompts, mask_window, multimask, progress)
         else:
             chosen, result = self._predict_growing(prompts, mask_window, multimask, progress)
@@ -212,16 +226,19 @@ class Predictor:
             return window, self._predict_in(window, prompts, mask_window, multimask, progress)
         size = self.model.img_size
         extent = _extent(prompts)
-        last = len(level_scales(shape, size)) - 1
-        feeding_back = prompts.mask is not None and prompts.mask.dtype != bool
-        if feeding_back and mask_window is not None and _holds(mask_window, extent):
+        if mask_window is not None and (extent is None or (_is_logits(prompts.mask) and _holds(mask_window, extent))):
             # stay where the logits were made
             return mask_window, self._predict_in(mask_window, prompts, mask_window, multimask, progress)
-        sized = prompts.box is not None or (prompts.mask is not None and prompts.mask.dtype == bool)
+        assert extent is not None  # noqa: S101 - logits alone have a window
+        last = len(level_scales(shape, size)) - 1
+        sized = prompts.box is not None or (prompts.mask is not None and not _is_logits(prompts.mask))
         window, level = place_window(shape, size, extent, box=sized)
         result = self._predict_in(window, prompts, mask_window, multimask, progress)
         while level < last and touches_inner_edge(result.patches[0], window, shape):
-            window, level = place_window(shape, size, extent, box=sized, level=level + 1)
+            coarser, level = place_window(shape, size, extent, box=sized, level=level + 1)
+            if coarser.height * coarser.width > MAX_GROWN:
+                break
+            window = coarser
             result = self._predict_in(window, prompts, mask_window, multimask, progress)
         return window, result
 
@@ -229,7 +246,7 @@ class Predictor:
     def _predict_in(
         self, window: Window, prompts: Prompts, mask_window: Window | None, multimask: bool, progress: Progress | None
     ) -> Prediction:
-        embedding = self._embed(self._image, self.normalization, self._channels, window, progress)
+        embedding = self._embed(self._picture, window, progress)
         device = self.model.device
         points = boxes = None
         if prompts.points:
@@ -263,33 +280,50 @@ class Predictor:
         return prompt.to(self.model.device)
 
     @torch.inference_mode()
-    def _embed(
-        self,
-        image: Any,
-        normalization: Normalization,
-        channels: tuple[int, ...] | None,
-        window: Window,
-        progress: Progress | None,
-    ) -> ImageEmbedding:
-        rgb = apply_normalization(np.asarray(image[window.slices]), normalization, channels)
-        key = embedding_key(rgb, window, self.model.fingerprint)
-        embedding = self.cache.get(key)
+    def _embed(self, picture: _Picture, window: Window, progress: Progress | None) -> ImageEmbedding:
+        """Return the embedding of a window: from the cache if its pixels were seen before, else from the encoder."""
+        embedding = self.cache.get(picture.keys[window]) if window in picture.keys else None
         if embedding is None:
-            with _reporting(self.model, progress):
-                embedding = self.model.encode(to_input(rgb, window, self.model.spec.preprocess))
-            self.cache.put(key, embedding)
+            if window.height * window.width > MAX_PIXELS:
+                raise InputError(
+                    f"The model would have to look at {window.height} x {window.width} pixels at once: give a smaller "
+                    "part of the image, or prompts that lie closer together for a model that looks through windows."
+                )
+            rgb = apply_normalization(picture.image[window.slices], picture.normalization, picture.channels)
+            key = embedding_key(rgb, window, self.model)
+            embedding = self.cache.get(key)
+            if embedding is None:
+                with _reporting(self.model, progress):
+                    embedding = self.model.encode(to_input(rgb, window, self.model.spec.preprocess))
+                self.cache.put(key, embedding)
+            picture.keys[window] = key
         return embedding
 
+    def _check_window(self, window: Window) -> None:
+        height, width = self.image_shape
+        inside = 0 <= window.row < window.row + window.height <= height
+        inside = inside and 0 <= window.col < window.col + window.width <= width
+        if not inside or min(window.input_height, window.input_width) < 1:
+            raise InputError(f"{window} is no part of the image of {height} rows and {width} columns: leave it out.")
+        if max(window.input_height, window.input_width) > self.model.img_size:
+            raise InputError(f"{window} is too large for the model's input of {self.model.img_size}: leave it out.")
 
-def _extent(prompts: Prompts) -> tuple[float, float, float, float]:
-    """Return (row0, col0, row1, col1) around everything that was said."""
+
+def _is_logits(mask: npt.NDArray[Any] | None) -> bool:
+    return mask is not None and mask.dtype != bool
+
+
+def _extent(prompts: Prompts) -> tuple[float, float, float, float] | None:
+    """Return (row0, col0, row1, col1) around everything that was said, None for logits alone."""
     corners: list[tuple[float, float]] = list(prompts.points)
     if prompts.box is not None:
         corners += [(prompts.box[0], prompts.box[1]), (prompts.box[2], prompts.box[3])]
-    if prompts.mask is not None and prompts.mask.dtype == bool:
+    if prompts.mask is not None and not _is_logits(prompts.mask):
         rows, cols = np.flatnonzero(prompts.mask.any(axis=1)), np.flatnonzero(prompts.mask.any(axis=0))
         corners += [(float(rows[0]), float(cols[0])), (float(rows[-1] + 1), float(cols[-1] + 1))]
-    rows_, cols_ = zip(*corners, strict=True) if corners else ((0.0,), (0.0,))
+    if not corners:
+        return None
+    rows_, cols_ = zip(*corners, strict=True)
     return min(rows_), min(cols_), max(rows_), max(cols_)
 
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from skimage import transform
 from torch import Tensor
 
 from napari_sam.types import Window
@@ -24,7 +25,8 @@ def to_input(rgb: npt.NDArray[np.uint8], window: Window, preprocess: str = "sam"
     """
     size = (window.input_width, window.input_height)
     if preprocess == "medsam":
-        resized = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BICUBIC), dtype=np.float32)
+        cubic = transform.resize(rgb, size[::-1], order=3, preserve_range=True, anti_aliasing=True)
+        resized = cubic.astype(np.uint8).astype(np.float32)
         low, high = float(resized.min()), float(resized.max())
         pixels = (resized - low) / max(high - low, 1e-8)
     elif size == rgb.shape[1::-1]:
@@ -43,10 +45,13 @@ def to_model_xy(points: npt.NDArray[np.float64], window: Window) -> npt.NDArray[
 
 def logits_to_masks(logits: Tensor, window: Window, img_size: int, threshold: float = 0.0) -> npt.NDArray[np.bool_]:
     """Bring (n, m, m) logits to the window's (n, height, width) pixels and threshold them, as in the authors' code."""
-    up = F.interpolate(logits[None], (img_size, img_size), mode="bilinear", align_corners=False)
-    up = up[..., : window.input_height, : window.input_width]
-    up = F.interpolate(up, (window.height, window.width), mode="bilinear", align_corners=False)
-    return (up[0] > threshold).cpu().numpy()
+    masks = np.empty((len(logits), window.height, window.width), dtype=bool)
+    for i, one in enumerate(logits):  # one at a time: float masks of large images are large
+        up = F.interpolate(one[None, None], (img_size, img_size), mode="bilinear", align_corners=False)
+        up = up[..., : window.input_height, : window.input_width]
+        up = F.interpolate(up, (window.height, window.width), mode="bilinear", align_corners=False)
+        masks[i] = (up[0, 0] > threshold).cpu().numpy()
+    return masks
 
 
 def mask_to_logits(mask: npt.NDArray[np.bool_], window: Window, img_size: int, mask_size: int) -> Tensor:

@@ -51,12 +51,14 @@ def check_prompts(
 
 
 def _points(points: Any, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
-    if points is None or len(points) == 0:
+    if points is None:
         return np.zeros((0, 2))
     try:
         places = np.asarray(points, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"Cannot read the points {points!r}: give pairs (row, col) of numbers.") from error
+    if places.size == 0:
+        return np.zeros((0, 2))
     if places.ndim != 2 or places.shape[1] != 2:
         raise InputError(f"The points have shape {places.shape}: give (k, 2), a pair (row, col) for each.")
     # a pixel reaches half a pixel around its centre
@@ -73,7 +75,10 @@ def _points(points: Any, shape: tuple[int, int]) -> npt.NDArray[np.float64]:
 def _labels(labels: Any, count: int) -> Sequence[int]:
     if labels is None:
         return [1] * count
-    values = np.atleast_1d(np.asarray(labels))
+    try:
+        values = np.asarray(labels).ravel()
+    except ValueError as error:
+        raise InputError(f"Cannot read the point labels {labels!r}: give 1 or 0 for each point.") from error
     if len(values) != count:
         raise InputError(f"{count} points but {len(values)} point labels: give one label, 1 or 0, for each point.")
     if count and not np.isin(values, (0, 1)).all():

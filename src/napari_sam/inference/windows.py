@@ -15,7 +15,7 @@ def whole_window(shape: tuple[int, int], img_size: int) -> Window:
     """Return the window of the whole image, its long side scaled to `img_size` (the authors' rule)."""
     scale = img_size / max(shape)
     # the authors round half up, and only at the end
-    height, width = (int(side * scale + 0.5) for side in shape)
+    height, width = (max(1, int(side * scale + 0.5)) for side in shape)  # a thin strip keeps a row
     return Window(row=0, col=0, height=shape[0], width=shape[1], input_height=height, input_width=width)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -101,6 +102,8 @@ class LatestWins:
             assert request is not None  # noqa: S101 - for the type checker
             try:
                 self._serve(request)
+            except Exception:  # of a callback: reported like that of any thread, but the thread lives on
+                threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), self._thread)))
             finally:
                 with self._changed:
                     self._running = False

@@ -135,7 +135,9 @@ class Attention(nn.Module):
         qkv = self.qkv(x).reshape(b, h * w, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         q, k, v = qkv.unbind(0)
         query, key = relative_position_features(q, k, self.rel_pos_h, self.rel_pos_w, (h, w), self.scale)
-        out = F.scaled_dot_product_attention(query, key, v, scale=1.0)
+        # the fused CPU kernel takes only values as wide as queries and keys; the others keep all (h*w)^2 logits
+        value = F.pad(v, (0, query.shape[-1] - v.shape[-1]))
+        out = F.scaled_dot_product_attention(query, key, value, scale=1.0)[..., : v.shape[-1]]
         # [b, heads, h*w, d] -> [b, h, w, c]
         return self.proj(out.transpose(1, 2).reshape(b, h, w, c))
 

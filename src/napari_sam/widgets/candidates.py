@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_sam.io.journal import digest_array
 from napari_sam.types import BoolArray, FloatArray, Prediction, Window
 
 __all__ = ["Candidate", "Candidates", "Patch", "crop"]
@@ -37,11 +38,14 @@ class Candidate:
         The mask's bounding box.
     image_shape
         (H, W) of the plane.
+    digest
+        Hash of the mask over the model's window, for the journal.
     """
 
     score: float
     patch: Patch
     image_shape: tuple[int, int]
+    digest: str
 
     @property
     def mask(self) -> BoolArray:
@@ -68,7 +72,7 @@ class Candidates:
         """Cut the masks of a prediction down to their bounding boxes."""
         at = prediction.window.row, prediction.window.col
         items = tuple(
-            Candidate(float(score), crop(patch, at), prediction.image_shape)
+            Candidate(float(score), crop(patch, at), prediction.image_shape, digest_array(patch))
             for patch, score in zip(prediction.patches, prediction.scores, strict=True)
         )
         return cls(prediction.logits, items, prediction.window)

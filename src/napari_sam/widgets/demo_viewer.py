@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.sample_data import demo_sample
+from napari_sam.widgets.prompt_dock import PromptDock
 
 __all__ = ["show_demo"]
 
 
-def show_demo(viewer: napari.Viewer, labels: npt.NDArray[np.int32]) -> None:
-    """Put the demo's picture, its labels and the prompt dock into a viewer.
+def show_demo(viewer: napari.Viewer, labels: npt.NDArray[np.int32]) -> PromptDock:
+    """Put the demo's picture, its labels and the prompt dock into a viewer, ready for a click on the next object.
 
     Parameters
     ----------
@@ -26,9 +27,13 @@ def show_demo(viewer: napari.Viewer, labels: npt.NDArray[np.int32]) -> None:
     """
     sample = demo_sample()
     image = viewer.add_image(sample.image, name=sample.name)
-    viewer.add_labels(labels, name="demo labels", opacity=0.5)
+    target = viewer.add_labels(labels, name="demo labels")
+    dock: PromptDock
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam-stack", "SAM Prompts")
     dock.set_image(image)
+    dock.set_labels_layer(target)
+    dock.start("point")
+    return dock
 
 
 def main(labels_file: Path) -> None:

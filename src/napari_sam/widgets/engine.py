@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from napari_sam.errors import OperationCancelled
+from napari_sam.io.journal import digest_array, pack_array
+from napari_sam.types import Prompts
 from napari_sam.widgets.candidates import Candidates
 from napari_sam.widgets.drafts import Draft
 
@@ -81,13 +83,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Predicted:
-    """Hand over the prediction of one draft, asked for or needed on the way to one."""
+    """Hand over the prediction of one draft, asked for or needed on the way to one; its mask prompt packed."""
 
     serial: int
     view: tuple[Any, ...]
     draft: Draft
     candidates: Candidates
     image: ImageInfo
+    mask: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -162,18 +165,26 @@ class Engine:
         start = known[-1] + 1 if known else 0
         last = task.known[lineage[start - 1].number] if known else None
         for step in lineage[start:]:
-            prompts = step.prompts.render(predictor.image_shape)
-            if last is not None:
-                choice = min(step.parent_choice, len(last.logits) - 1)
-                prompts = replace(prompts, mask=last.logits[choice])
-            window = None if last is None else last.window
+            window, packed = None, None
+            if last is None:
+                prompts = step.prompts.render(predictor.image_shape)
+                packed = pack_array(prompts.mask) if prompts.mask is not None else None
+            else:
+                prompts = Prompts(
+                    points=step.prompts.points,
+                    labels=step.prompts.labels,
+                    box=step.prompts.box,
+                    mask=last.logits[min(step.parent_choice, len(last.logits) - 1)],
+                )
+                window = last.window
             last = Candidates.of(predictor.predict_prompts(prompts, mask_window=window, progress=report))
-            answer(Predicted(task.serial, task.image, step, last, info))
+            answer(Predicted(task.serial, task.image, step, last, info, packed))
 
 
 def _describe(pixels: npt.NDArray[Any], predictor: Predictor) -> ImageInfo:
+    model = predictor.model
     return ImageInfo(
-        predictor.image_shape, predictor.normalization, "", predictor.model.name, predictor.model.fingerprint
+        predictor.image_shape, predictor.normalization, digest_array(pixels), model.name, model.fingerprint
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
@@ -97,10 +98,16 @@ class ImageView(QObject):
 
     def _follow(self, layer: Image | None) -> None:
         if self.layer is not None:
-            self.layer.events.data.disconnect(self._on_data)
+            for name, react in self._reactions().items():
+                self.layer.events[name].disconnect(react)
         self.layer = layer
         if layer is not None:
-            layer.events.data.connect(self._on_data)
+            for name, react in self._reactions().items():
+                layer.events[name].connect(react)
+
+    def _reactions(self) -> dict[str, Callable[[Event], None]]:
+        placing = ("scale", "translate", "rotate", "shear", "affine")
+        return dict.fromkeys(placing, self._on_placed) | {"data": self._on_data, "contrast_limits": self._on_contrast}
 
     def _replace(self) -> None:
         self.number = next(_numbers)
@@ -108,6 +115,13 @@ class ImageView(QObject):
 
     def _on_data(self, _event: Event) -> None:
         self._replace()
+
+    def _on_placed(self, _event: Event) -> None:
+        self.moved.emit()
+
+    def _on_contrast(self, _event: Event) -> None:
+        if self._normalization == "displayed":
+            self._replace()
 
     def _on_dims(self, event: Event) -> None:
         if event.type in ("point", "ndisplay", "order"):

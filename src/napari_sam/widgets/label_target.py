@@ -51,6 +51,12 @@ class Written:
     edit: Edit
     found: npt.NDArray[Any] | None = None
 
+    def before(self) -> npt.NDArray[Any]:
+        """Return the (H, W) labels of the plane as they were just before."""
+        labels = np.array(self.plane[:, :])
+        labels[self.edit.rows, self.edit.cols][self.edit.changed] = self.edit.before
+        return labels
+
 
 class LabelTarget:
     """Hold the labels layer of one viewer's session, made when first needed.

@@ -32,11 +32,15 @@ class LayerChoice(QObject):
         Tells which layers belong into it.
     first
         Text of the entry that stands for no layer.
+    eager
+        Whether a layer that comes while none is chosen is picked at once.
     """
 
     picked = Signal(object)
 
-    def __init__(self, viewer: ViewerModel, combo: QComboBox, kind: Callable[[Layer], bool], first: str) -> None:
+    def __init__(
+        self, viewer: ViewerModel, combo: QComboBox, kind: Callable[[Layer], bool], first: str, *, eager: bool = False
+    ) -> None:
         super().__init__(combo)
         self._viewer = viewer
         self._combo = combo
@@ -46,6 +50,8 @@ class LayerChoice(QObject):
         self._chosen: Layer | None = None
         for name in _LISTS:
             getattr(viewer.layers.events, name).connect(self.refill)
+        if eager:
+            viewer.layers.events.inserted.connect(self._on_inserted)
         combo.activated.connect(self._on_activated)
         self.refill()
 
@@ -53,6 +59,7 @@ class LayerChoice(QObject):
         """Let go of the viewer."""
         for name in _LISTS:
             getattr(self._viewer.layers.events, name).disconnect(self.refill)
+        self._viewer.layers.events.inserted.disconnect(self._on_inserted)
         self._watch_names([])
 
     def choose(self, layer: Layer | None) -> None:
@@ -80,6 +87,11 @@ class LayerChoice(QObject):
         for layer in layers:
             if layer is not None:
                 layer.events.name.connect(self.refill)
+
+    def _on_inserted(self, event: Event) -> None:
+        if self._chosen is None and self._kind(event.value):
+            self.choose(event.value)
+            self.picked.emit(event.value)
 
     def _on_activated(self, index: int) -> None:
         self._chosen = self._shown[index]

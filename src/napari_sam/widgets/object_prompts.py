@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -82,6 +82,12 @@ class MaskSeed:
         rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         patch = mask[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1].copy()
         return cls(patch, (int(rows[0]), int(cols[0])), label)
+
+    @property
+    def bounds(self) -> Box:
+        """(row0, col0, row1, col1) with exclusive ends."""
+        (row, col), (height, width) = self.origin, self.patch.shape
+        return float(row), float(col), float(row + height), float(col + width)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,22 +191,21 @@ def _combine(
     points: Sequence[PointPrompt], shapes: Sequence[ShapePrompt], shape: tuple[int, int], seed: MaskSeed | None
 ) -> ObjectPrompts:
     boxes = [drawn.bounds for drawn in shapes if drawn.kind == "rectangle"]
-    drawn_points = [(at, drawn.positive) for drawn in shapes if drawn.kind in ("path", "line") for at in drawn.scribble]
-    said = [item for item in drawn_points if _inside(item[0], shape)]
+    outlined = [drawn for drawn in shapes if drawn.kind in ("polygon", "ellipse")]
+    if not boxes:  # a mask alone tells the models little, a mask in its box much
+        boxes = [drawn.bounds for drawn in outlined] + ([seed.bounds] if seed is not None else [])
+    scribbles = [drawn for drawn in shapes if drawn.kind in ("path", "line")]
+    said = [(at, drawn.positive) for drawn in scribbles for at in drawn.scribble if _inside(at, shape)]
     said += [(point.position, point.positive) for point in points]
-    prompts = ObjectPrompts(
+    return ObjectPrompts(
         points=tuple(position for position, _ in said),
         labels=tuple(int(positive) for _, positive in said),
         box=_clip(_union(boxes), shape) if boxes else None,
-        outlines=tuple(drawn.outline for drawn in shapes if drawn.kind in ("polygon", "ellipse")),
+        outlines=tuple(drawn.outline for drawn in outlined),
         seed=seed,
         point_rows=tuple(point.row for point in points),
         shape_rows=tuple(drawn.row for drawn in shapes),
     )
-    if prompts.outlines and prompts.box is None:
-        bounds = [drawn.bounds for drawn in shapes if drawn.kind in ("polygon", "ellipse")]
-        prompts = replace(prompts, box=_clip(_union(bounds), shape))
-    return prompts
 
 
 def _positions(array: npt.NDArray[np.float64]) -> tuple[Position, ...]:

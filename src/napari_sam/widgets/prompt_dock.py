@@ -58,7 +58,7 @@ class PromptDock(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(scroll)
-        self._images = LayerChoice(napari_viewer, self._form.image, _is_image, "choose an image")
+        self._images = LayerChoice(napari_viewer, self._form.image, _is_image, "choose an image", eager=True)
         self._targets = LayerChoice(napari_viewer, self._form.labels, self._is_target, "new layer")
         self._models = ModelChoice(self._form.model)
         self._keys = KeyBindings(napari_viewer, self._actions())

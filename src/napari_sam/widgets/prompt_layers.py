@@ -31,6 +31,7 @@ _NAMES = {True: "positive", False: "negative"}
 _COLORS = {True: POSITIVE_COLOR, False: NEGATIVE_COLOR}
 _SYMBOLS = {True: "disc", False: "cross"}
 _DRAWN_STEP_BY_STEP = ("polygon", "path")
+_SCRIBBLING = ("add_path", "add_polyline", "add_line")
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class PromptLayers:
         self.points: Points | None = None
         self.shapes: Shapes | None = None
         self.positive = True
+        self._painted: dict[Layer, list[bool]] = {}
         viewer.layers.events.removed.connect(self._on_removed)
 
     def close(self) -> None:
@@ -103,7 +105,7 @@ class PromptLayers:
     def read(self, image: Image, plane: Plane) -> tuple[list[PointPrompt], list[ShapePrompt]]:
         """Read the prompts that lie on a plane, as positions in that plane."""
         points, shapes = [], []
-        if self.points is not None and len(self.points.data):
+        if self.points is not None and self.points.ndim == image.ndim and len(self.points.data):
             positions, on_plane = plane.project(data_to_data(self.points, image, self.points.data))
             flags = _polarities(self.points)
             points = [
@@ -111,7 +113,7 @@ class PromptLayers:
                 for i, (row, col) in enumerate(positions)
                 if on_plane[i]
             ]
-        if self.shapes is not None:
+        if self.shapes is not None and self.shapes.ndim == image.ndim:
             flags = _polarities(self.shapes)
             for i, (kind, vertices) in self._finished_shapes():
                 positions, on_plane = plane.project(data_to_data(self.shapes, image, vertices))
@@ -130,8 +132,8 @@ class PromptLayers:
     def add_shape(self, image: Image, kind: str, vertices: npt.ArrayLike, positive: bool = True) -> None:
         """Add a shape of a napari type with (k, ndim) data coordinates of the image."""
         _, layer = self.ensure(image)
-        self._apply_polarity(positive)
-        layer.add([data_to_data(image, layer, vertices)], shape_type=kind)
+        layer.feature_defaults = {"label": _NAMES[positive]}
+        layer.add([data_to_data(image, layer, vertices)], shape_type=kind, edge_color=_COLORS[positive])
         self._apply_polarity(self.positive)
 
     def remove(self, point_rows: Iterable[int], shape_rows: Iterable[int]) -> None:
@@ -157,20 +159,20 @@ class PromptLayers:
         )
 
     def restore(self, content: PromptContent, image: Image) -> None:
-        """Put all prompts back as they were, without a call of `on_change`."""
+        """Put all prompts that fit the image's axes back as they were, without a call of `on_change`."""
         with self.silence():
             points, shapes = self.ensure(image)
             points.selected_data = set()
-            points.data = content.points if len(content.points) else np.zeros((0, points.ndim))
-            points.features = {"label": _names(content.point_positive)}
-            self._paint(points)
             shapes.selected_data = set()
+            fit = content.points.shape[1] == points.ndim
+            points.data = content.points if fit else np.zeros((0, points.ndim))
+            points.features = {"label": _names(content.point_positive if fit else ())}
+            self._paint(points)
             if shapes.nshapes:
                 shapes.remove(list(range(shapes.nshapes)))
-            if content.shapes:
-                shapes.add(
-                    [vertices for _, vertices in content.shapes], shape_type=[kind for kind, _ in content.shapes]
-                )
+            if content.shapes and content.shapes[0][1].shape[1] == shapes.ndim:
+                kinds, vertices = zip(*content.shapes, strict=True)
+                shapes.add(list(vertices), shape_type=list(kinds))
                 shapes.features = {"label": _names(content.shape_positive)}
                 self._paint(shapes)
 
@@ -200,36 +202,42 @@ class PromptLayers:
         layer.events.data.connect(self._on_data)
         layer.events.set_data.connect(self._on_drag)
         layer.events.features.connect(self._on_features)
+        layer.events.mode.connect(self._on_mode)
         self._viewer.add_layer(layer)
         self._apply_polarity(self.positive)
 
     def _disconnect(self, layer: Points | Shapes) -> None:
+        self._painted.pop(layer, None)
         layer.events.data.disconnect(self._on_data)
         layer.events.set_data.disconnect(self._on_drag)
         layer.events.features.disconnect(self._on_features)
+        layer.events.mode.disconnect(self._on_mode)
         if self._on_press in layer.mouse_drag_callbacks:
             layer.mouse_drag_callbacks.remove(self._on_press)
 
     def _apply_polarity(self, positive: bool) -> None:
         """Give the next prompts this polarity, and leave the selected ones alone."""
-        for layer in (self.points, self.shapes):
-            if layer is None:
-                continue
-            layer.feature_defaults = {"label": _NAMES[positive]}
-            with layer.block_update_properties():
-                if isinstance(layer, Points):
-                    layer.current_face_color = _COLORS[positive]
-                    layer.current_symbol = _SYMBOLS[positive]
-                else:
-                    layer.current_edge_color = _COLORS[positive]
+        if self.points is not None:
+            self.points.feature_defaults = {"label": _NAMES[positive]}
+            with self.points.block_update_properties():
+                self.points.current_face_color = _COLORS[positive]
+                self.points.current_symbol = _SYMBOLS[positive]
+        if self.shapes is not None:
+            positive = positive or self.shapes.mode not in _SCRIBBLING  # boxes and outlines are always of the object
+            self.shapes.feature_defaults = {"label": _NAMES[positive]}
+            with self.shapes.block_update_properties():
+                self.shapes.current_edge_color = _COLORS[positive]
 
     def _paint(self, layer: Points | Shapes) -> None:
-        flags = _polarities(layer)
+        flags = self._painted[layer] = _polarities(layer)
         if flags and isinstance(layer, Points):
             layer.face_color = [_COLORS[flag] for flag in flags]
             layer.symbol = [_SYMBOLS[flag] for flag in flags]
         elif flags:
             layer.edge_color = [_COLORS[flag] for flag in flags]
+
+    def _on_mode(self, _event: Event) -> None:
+        self._apply_polarity(self.positive)
 
     def _on_press(self, layer: Layer, event: Event) -> None:
         """Let Shift or Ctrl during the click turn what it says around to `not part of the object`."""
@@ -244,10 +252,11 @@ class PromptLayers:
         self._notify(settled=False)
 
     def _on_features(self, event: Event) -> None:
-        if self._silent:
-            return
+        layer, flags = event.source, _polarities(event.source)
+        if self._silent or flags == self._painted.get(layer):
+            return  # napari says so at each step of a drag, too
         with self.silence():
-            self._paint(event.source)
+            self._paint(layer)
             self._apply_polarity(self.positive)
         self._notify(settled=True)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PromptSession"]
 
-SCRUB_PAUSE = 150  # ms that the slider must rest before a plane without prompts is looked at
+SCRUB_PAUSE = 100  # ms that the slider must rest before its plane is looked at
 
 
 class PromptSession(QObject):
@@ -54,7 +54,7 @@ class PromptSession(QObject):
         self.preview = Preview(viewer)
         self.service = PredictionService()
         self.history = History()
-        self.journal = JournalLog()
+        self.journal = JournalLog(self.failed.emit)
         self._one_per_shape = False
         self._keep_existing = True
         self._place: tuple[Image, Plane] | None = None  # where the drafts shown now belong
@@ -207,7 +207,7 @@ class PromptSession(QObject):
             self._update()
 
     def _schedule(self, pause: int = 0) -> None:
-        if self._open and (pause == 0 or not self._timer.isActive()):
+        if self._open and (pause == 0 or not self._timer.isActive() or self._timer.interval() > 0):
             self._timer.start(pause)
 
     def _update(self) -> None:
@@ -226,6 +226,8 @@ class PromptSession(QObject):
         self._drafts[plane] = drafts = self._read_drafts(image, plane)
         fresh = [i for i, draft in enumerate(drafts) if draft.number not in before]
         self._current = fresh[-1] if fresh else min(self._current, max(len(drafts) - 1, 0))
+        if not drafts:
+            self.said.emit(self._hint(image, plane))
         if self._settled:
             self._record_change()
         self.service.keep({step.number for draft in drafts for step in draft.lineage[-2:]})
@@ -238,6 +240,10 @@ class PromptSession(QObject):
             points, shapes, shape=plane.shape, one_per_shape=self._one_per_shape, seed=self._seeds.get(plane)
         )
         return tuple(evolve(self._drafts.get(plane, ()), objects, self._choice_of))
+
+    def _hint(self, image: Image, plane: Plane) -> str:
+        points, _ = self.layers.read(image, plane)
+        return "Only background so far: click on the object, too." if points else ""
 
     def _leave_plane(self) -> None:
         self.service.cancel()
@@ -293,7 +299,7 @@ class PromptSession(QObject):
         patch = candidate.patch if label is None else candidate.fill(self.service.results[draft.number].window)
         overwrite = not self._keep_existing
         written = self.target.write(image, plane, patch, label=label, overwrite=overwrite)
-        self.journal.commit(draft, choice, written, overwrite=overwrite)
+        self.journal.commit(draft, choice, candidate.digest, written, overwrite=overwrite)
         return written
 
     def _finish(self, image: Image, plane: Plane, drafts: list[Draft], written: tuple[Written, ...]) -> None:
@@ -344,8 +350,10 @@ class PromptSession(QObject):
         self._schedule()
 
     def _on_arrived(self, answer: Predicted) -> None:
-        if self._place is not None:
-            self.journal.predict(answer, *self._place)
+        if self._place is None:  # too late: no plane is displayed any more
+            del self.service.results[answer.draft.number]
+            return
+        self.journal.predict(answer, *self._place, settled=self._settled)
         self._show()
 
     def _on_ended(self, error: BaseException | None) -> None:
@@ -355,7 +363,7 @@ class PromptSession(QObject):
         self.changed.emit()
 
     def _on_moved(self) -> None:
-        self._schedule(0 if self._drafts else SCRUB_PAUSE)
+        self._schedule(SCRUB_PAUSE)
 
     def _on_lost(self) -> None:
         self.said.emit("The image layer was removed: choose another one under `Image`.")
