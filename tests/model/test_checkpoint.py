@@ -28,7 +28,9 @@ def test_flat_safetensors_and_fine_tuned_layouts(weights, tmp_path):
     flat, tensors, tuned = tmp_path / "a.pth", tmp_path / "a.safetensors", tmp_path / "b.pt"
     torch.save({**weights, "pixel_mean": torch.zeros(3, 1, 1)}, flat)
     save_file(weights, tensors)
-    torch.save({"model_state": {f"sam.{k}": v for k, v in weights.items()}, "decoder_state": {"x": torch.ones(1)}}, tuned)
+    torch.save(
+        {"model_state": {f"sam.{k}": v for k, v in weights.items()}, "decoder_state": {"x": torch.ones(1)}}, tuned
+    )
     for path in (flat, tensors, tuned):
         assert same(read_state_dict(path), weights)
 
@@ -85,11 +87,11 @@ def test_loading_is_strict_and_names_the_first_problem(weights):
     model = build_model("cells")
     before = model.fingerprint
     without = {key: value for key, value in weights.items() if "iou_token" not in key}
-    with pytest.raises(CheckpointError, match="lacks mask_decoder.iou_token.weight"):
+    with pytest.raises(CheckpointError, match=r"lacks mask_decoder\.iou_token\.weight"):
         load_weights(model, without, "file")
     with pytest.raises(CheckpointError, match="unknown extra"):
         load_weights(model, {**weights, "extra": torch.ones(1)}, "file")
-    with pytest.raises(CheckpointError, match="other sizes for mask_decoder.iou_token.weight"):
+    with pytest.raises(CheckpointError, match=r"other sizes for mask_decoder\.iou_token\.weight"):
         load_weights(model, {**weights, "mask_decoder.iou_token.weight": torch.ones(1, 3)}, "file")
     model._fingerprint = None
     assert model.fingerprint == before
@@ -100,7 +102,7 @@ def test_architectures_are_told_apart(tmp_path):
         for name, width in (("vit_b", 768), ("vit_l", 1024), ("vit_h", 1280)):
             state = {"image_encoder.pos_embed": torch.zeros(1, 64, 64, width)}
             assert guess_architecture(state) == name
-    tiny = {key: value for key, value in build_model("vit_t").state_dict().items()}
+    tiny = dict(build_model("vit_t").state_dict())
     assert guess_architecture(tiny) == "vit_t"
     torch.save(tiny, tmp_path / "tiny.pth")
     with pytest.raises(CheckpointError, match="vit_t, not of vit_b"):

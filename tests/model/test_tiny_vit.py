@@ -35,6 +35,28 @@ def test_biases_depend_on_the_distance_only():
     assert index.max() == 8
 
 
+def test_attention_is_the_authors_with_its_biases():
+    """Written as MobileSAM writes it: offsets numbered as they first appear, one sum for each pair of tokens."""
+    torch.manual_seed(0)
+    heads, window, dim = 2, 3, 8
+    attention = Attention(dim, heads, window)
+    torch.nn.init.normal_(attention.attention_biases)
+    places = [(row, col) for row in range(window) for col in range(window)]
+    numbers: dict[tuple[int, int], int] = {}
+    for a in places:
+        for b in places:
+            numbers.setdefault((abs(a[0] - b[0]), abs(a[1] - b[1])), len(numbers))
+    x = torch.randn(2, window**2, dim)
+    with torch.no_grad():
+        q, k, v = attention.qkv(attention.norm(x)).view(2, window**2, heads, -1).split(dim // heads, dim=3)
+        logits = torch.einsum("bihd,bjhd->bhij", q, k) * (dim // heads) ** -0.5
+        for i, a in enumerate(places):
+            for j, b in enumerate(places):
+                logits[:, :, i, j] += attention.attention_biases[:, numbers[abs(a[0] - b[0]), abs(a[1] - b[1])]]
+        mixed = torch.einsum("bhij,bjhd->bihd", logits.softmax(-1), v).reshape(2, window**2, dim)
+        torch.testing.assert_close(attention(x), attention.proj(mixed))
+
+
 def test_a_window_is_its_own_world():
     torch.manual_seed(0)
     block = TinyViTBlock(8, 2, 3).eval()

@@ -28,8 +28,17 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tiny_spec_cell: SamSpec) -> str:
 
 def config(**changes) -> TrainingConfig:
     base = TrainingConfig(
-        architecture="cell_tiny", synthetic=1.0, steps=6, batch=2, prompts=2, rounds=3, warmup=2, cooldown=2,
-        save_every=2, precision="float32", lr=1e-3,
+        architecture="cell_tiny",
+        synthetic=1.0,
+        steps=6,
+        batch=2,
+        prompts=2,
+        rounds=3,
+        warmup=2,
+        cooldown=2,
+        save_every=2,
+        precision="float32",
+        lr=1e-3,
     )
     return dataclasses.replace(base, **changes)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,15 @@ import pytest
 from napari_sam.model.build import build_from_spec
 from napari_sam.model.sam import Sam
 from napari_sam.widgets.prompt_dock import PromptDock
+
+
+@pytest.fixture(autouse=True, scope="session")
+def frozen_imports() -> Iterator[None]:
+    """Keep what is imported out of the garbage collections that `make_napari_viewer` does after each test."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

@@ -335,3 +335,114 @@ def test_brightness_as_shown(open_dock: OpenDock, noise: Image, tiny_cell_model:
     predictor.set_image(noise, normalization=(1000, 1500))
     np.testing.assert_array_equal(dock.candidates[0].mask, predictor.predict([(20, 22)]).masks[0])
     assert dock._form.stretch.currentText() == "as shown in napari"
+
+
+def test_brightness_follows_the_contrast_limits(open_dock: OpenDock, noise: Image) -> None:
+    dock = open_dock(noise, contrast_limits=(0, 4000))
+    dock._form.stretch.setCurrentIndex(1)
+    dock._form.stretch.activated.emit(1)
+    dock.add_point((20, 22))
+    dock.wait_idle()
+    before = dock.candidates[0].score
+    dock.viewer.layers["image"].contrast_limits = (1500, 1600)
+    dock.wait_idle()
+    assert dock.candidates[0].score != before
+
+
+def test_an_image_that_is_moved_is_looked_at_where_it_is(
+    open_dock: OpenDock, noise: Image, tiny_cell_model: Sam
+) -> None:
+    dock = open_dock(noise)
+    dock.add_point((20, 22))
+    dock.wait_idle()
+    dock.viewer.layers["image"].translate = (10, 4)
+    dock.wait_idle()
+    truth = expected(noise, tiny_cell_model, points=[(10, 18)])
+    np.testing.assert_array_equal(dock.candidates[0].mask, truth.masks[0])
+
+
+def test_boxes_have_no_polarity_but_scribbles_do(open_dock: OpenDock, noise: Image) -> None:
+    dock = open_dock(noise)
+    dock.start("rectangle")
+    press(dock, "W")
+    shapes = dock.viewer.layers["SAM shapes"]
+    assert shapes.feature_defaults["label"][0] == "positive"
+    dock.start("path")
+    assert shapes.feature_defaults["label"][0] == "negative"
+    dock.add_box((3, 3, 40, 40))
+    dock.add_scribble([(5, 5), (5, 10)], positive=False)
+    dock.wait_idle()
+    assert dock._session.current is not None
+    assert dock._session.current.prompts.labels == (0,)
+    assert not np.array_equal(shapes.edge_color[0], shapes.edge_color[1])
+
+
+def test_background_alone_asks_for_the_object(open_dock: OpenDock, noise: Image) -> None:
+    dock = open_dock(noise)
+    dock.add_point((20, 22), positive=False)
+    dock.wait_idle()
+    assert "click on the object" in dock.status
+    dock.add_point((30, 22))
+    dock.wait_idle()
+    assert len(dock.candidates) == 1
+    assert dock.status == ""
+
+
+def test_the_first_image_is_chosen_by_itself(open_dock: OpenDock, noise: Image) -> None:
+    dock = open_dock()
+    dock.viewer.add_labels(np.zeros((5, 5), int))
+    dock.viewer.add_image(noise, name="first")
+    dock.viewer.add_image(noise, name="second")
+    assert dock._form.image.currentText() == "first"
+    assert [dock._form.image.itemText(i) for i in range(3)] == ["choose an image", "second", "first"]
+    dock.add_point((20, 22))
+    dock.wait_idle()
+    assert len(dock.candidates) == 3
+
+
+def test_an_image_with_other_axes_gets_prompt_layers_of_its_own(open_dock: OpenDock, noise: Image) -> None:
+    dock = open_dock(noise)
+    dock.add_point((20, 22))
+    dock.add_box((3, 3, 20, 20))
+    dock.wait_idle()
+    dock.set_image(dock.viewer.add_image(np.stack([noise, noise]), name="stack"))
+    dock.wait_idle()
+    assert dock.candidates == ()
+    dock.add_point((20, 22))
+    dock.wait_idle()
+    assert dock.viewer.layers["SAM points"].ndim == 3
+    assert len(dock.candidates) == 3
+    for _ in range(4):
+        dock.undo()
+    dock.wait_idle()
+
+
+def test_a_full_label_layer_stops_at_the_object_that_does_not_fit(open_dock: OpenDock, noise: Image) -> None:
+    dock = open_dock(noise)
+    dock.set_one_per_shape(True)
+    labels = np.full(noise.shape, 9, dtype=np.int32)
+    dock.set_labels_layer(dock.viewer.add_labels(labels))
+    dock.add_box((2, 2, 20, 20))
+    dock.add_box((25, 5, 45, 25))
+    dock.wait_idle()
+    first, second = (dock._session._candidates_of(draft)[0].mask for draft in dock._session.drafts)
+    assert (first & ~second).any()
+    dock.labels_layer.data[first] = 0
+    dock.labels_layer.data[second] = 9
+    with pytest.raises(InputError, match="already have a label"):
+        dock.accept_all()
+    assert (dock.labels_layer.data == 10).any()
+    assert len(dock.viewer.layers["SAM shapes"].data) == 1
+    dock.undo()
+    assert not (dock.labels_layer.data == 10).any()
+    assert len(dock.viewer.layers["SAM shapes"].data) == 2
+
+
+def test_scripts_choose_candidates_by_number(open_dock: OpenDock, noise: Image) -> None:
+    dock = open_dock(noise)
+    dock.add_point((20, 22))
+    dock.wait_idle()
+    dock.choose(2)
+    assert dock.candidate_index == 2
+    with pytest.raises(InputError, match="no candidate 3"):
+        dock.choose(3)

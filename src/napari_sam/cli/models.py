@@ -22,18 +22,18 @@ def list_(json: Json = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from napari_sam.model.download import local_file
-    from napari_sam.model.registry import MODELS, bundled_file, user_models
+    from napari_sam.model.registry import MODELS, user_models
+    from napari_sam.model.weights_files import find_file
 
     rows = []
     for row in (*MODELS, *user_models()):
-        file = local_file(row)
-        state = "bundled" if bundled_file(row) else "downloaded" if row.urls else "imported"
+        found = find_file(row)
+        file = found.path if found else None
         rows.append(
             {
                 "name": row.name,
                 "architecture": row.architecture,
-                "state": state if file else "not downloaded",
+                "state": found.state if found else "not downloaded",
                 "bytes": row.size or (file.stat().st_size if file else 0),
                 "licence": row.licence,
                 "about": row.about,
@@ -74,16 +74,19 @@ def fetch(name: str, json: Json = False) -> None:
 @app.command()
 def verify(name: str, json: Json = False) -> None:
     """Check a model's weights against their hash; exit 1 if they are missing or damaged."""
-    from napari_sam.model.download import local_file, verify_file
     from napari_sam.model.registry import find_model
+    from napari_sam.model.weights_files import find_file, verify_file
 
     row = find_model(name)
-    file = local_file(row)
-    good = file is not None and verify_file(file, row)
-    if good and not row.known_hash:
+    found = find_file(row)
+    file = found.path if found else None
+    if found is not None and found.state == "bundled":
         from napari_sam.model.load import load_model
 
         load_model(name)  # the bundled file has no published hash: it is right if it loads
+        good = True
+    else:
+        good = file is not None and verify_file(file, row)
     what = "right" if good else "damaged" if file else "not there"
     if json:
         typer.echo(json_.dumps({"name": name, "file": str(file or ""), "state": what}))
@@ -103,7 +106,7 @@ def verify(name: str, json: Json = False) -> None:
 @app.command("import")
 def import_(name: str, file: Path, json: Json = False) -> None:
     """Add a weights file: a registered model's by its hash, or a new one under a name of your own."""
-    from napari_sam.model.download import import_model
+    from napari_sam.model.weights_files import import_model
 
     row = import_model(name, file)
     summary = {"name": name, "architecture": row.architecture, "file": row.file}

@@ -56,7 +56,8 @@ def segment(
     where = _numbers(plane, int, "--plane") if plane else None
     picked = _numbers(channels, int, "--channels") if channels else None
     if replay is not None:
-        labels, results = _replay(replay, image, where, model, checkpoint, device), []
+        labels = _replay(replay, image, where, model, checkpoint, device)
+        results: list[ObjectResult] = []
     else:
         pixels = read_image(image, where)
         shape = int(pixels.shape[0]), int(pixels.shape[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,9 @@ from napari_sam.inference.embedding_cache import EmbeddingCache, embedding_key
 from napari_sam.inference.normalization import Normalization, apply_normalization, as_image, resolve_normalization
 from napari_sam.inference.preprocess import logits_to_masks, mask_to_logits, resample_logits, to_input, to_model_xy
 from napari_sam.inference.prompt_check import check_prompts
-from napari_sam.inference.windows import level_scales, place_window, touches_inner_edge, whole_window
+from napari_sam.inference.windows import close_up, level_scales, place_window, touches_inner_edge, whole_window
 from napari_sam.model.sam import ImageEmbedding, Sam
-from napari_sam.types import Prediction, Prompts, Window
+from napari_sam.types import BoolArray, Prediction, Prompts, Window
 
 __all__ = ["Predictor", "Progress"]
 
@@ -144,7 +144,8 @@ class Predictor:
         box
             (row0, col0, row1, col1), exclusive ends.
         mask
-            (H, W) booleans, or (m, m) logits of an earlier prediction, to be refined.
+            (H, W) booleans, or (m, m) logits of an earlier prediction, to be refined. Booleans alone stand for
+            their box, too.
         text
             Needs a model with a text adapter.
         multimask
@@ -172,6 +173,9 @@ class Predictor:
             )
         shape = self.image_shape
         prompts = check_prompts(points, point_labels, box, mask, shape, self.model.mask_size)
+        if prompts.mask is not None and not _is_logits(prompts.mask) and not prompts.points and prompts.box is None:
+            # models learn masks beside other prompts, so a mask alone speaks with its box (as micro-sam does)
+            prompts = replace(prompts, box=_mask_extent(prompts.mask))
         if multimask is None:
             multimask = len(prompts.points) == 1 and prompts.box is None and prompts.mask is None
         if mask_window is None:
@@ -219,9 +223,9 @@ class Predictor:
     def _predict_growing(
         self, prompts: Prompts, mask_window: Window | None, multimask: bool, progress: Progress | None
     ) -> tuple[Window, Prediction]:
-        """Choose a window, and a coarser one as long as the best mask runs out of it."""
+        """Choose a window: a coarser one as long as the best mask runs out of it, a closer one if it is small."""
         shape = self.image_shape
-        if not self._windowed(shape):
+        if not self.model.spec.windowed:
             window = self._whole(shape)
             return window, self._predict_in(window, prompts, mask_window, multimask, progress)
         size = self.model.img_size
@@ -240,7 +244,31 @@ class Predictor:
                 break
             window = coarser
             result = self._predict_in(window, prompts, mask_window, multimask, progress)
-        return window, result
+        return self._predict_closer(prompts, mask_window, multimask, progress, window, result)
+
+    def _predict_closer(
+        self,
+        prompts: Prompts,
+        mask_window: Window | None,
+        multimask: bool,
+        progress: Progress | None,
+        window: Window,
+        result: Prediction,
+    ) -> tuple[Window, Prediction]:
+        """Look again at twice the scale if all candidates are those of a small object."""
+        found = _mask_extent(np.asarray(result.patches.any(axis=0)))
+        if found is None:
+            return window, result
+        row0, col0, row1, col1 = found
+        extent = row0 + window.row, col0 + window.col, row1 + window.row, col1 + window.col
+        closer = close_up(self.image_shape, self.model.img_size, extent, max(window.scale))
+        said = _extent(prompts)
+        if closer is None or not _holds(closer, extent) or (said is not None and not _holds(closer, said)):
+            return window, result
+        again = self._predict_in(closer, prompts, mask_window, multimask, progress)
+        if touches_inner_edge(again.patches[0], closer, self.image_shape):
+            return window, result
+        return closer, again
 
     @torch.inference_mode()
     def _predict_in(
@@ -319,12 +347,20 @@ def _extent(prompts: Prompts) -> tuple[float, float, float, float] | None:
     if prompts.box is not None:
         corners += [(prompts.box[0], prompts.box[1]), (prompts.box[2], prompts.box[3])]
     if prompts.mask is not None and not _is_logits(prompts.mask):
-        rows, cols = np.flatnonzero(prompts.mask.any(axis=1)), np.flatnonzero(prompts.mask.any(axis=0))
-        corners += [(float(rows[0]), float(cols[0])), (float(rows[-1] + 1), float(cols[-1] + 1))]
+        found = _mask_extent(prompts.mask)
+        corners += [found[:2], found[2:]] if found else []
     if not corners:
         return None
     rows_, cols_ = zip(*corners, strict=True)
     return min(rows_), min(cols_), max(rows_), max(cols_)
+
+
+def _mask_extent(mask: BoolArray) -> tuple[float, float, float, float] | None:
+    """Return (row0, col0, row1, col1), exclusive ends, of a mask; None if it is empty."""
+    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) == 0:
+        return None
+    return float(rows[0]), float(cols[0]), float(rows[-1] + 1), float(cols[-1] + 1)
 
 
 def _holds(window: Window, extent: tuple[float, float, float, float]) -> bool:

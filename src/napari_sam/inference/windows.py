@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from napari_sam.types import BoolArray, Window
 
-__all__ = ["level_scales", "place_window", "touches_inner_edge", "whole_window"]
+__all__ = ["close_up", "level_scales", "place_window", "touches_inner_edge", "whole_window"]
 
 SPREAD = 0.75  # prompts may span this share of a window
 BOX_MARGIN = 1.5  # a box and this much around it must fit
+CLOSE_SCALE = 2.0  # model pixels an image pixel when looking at small objects
+CLOSE_SIZE = 0.2  # objects up to this share of the input are small
 EDGE_PIXELS = 4  # so many mask pixels on an edge that is not the image's border: the object goes on
 
 
@@ -78,6 +80,27 @@ def place_window(
         if inside:
             return window, number
     return whole_window(shape, img_size), len(scales) - 1
+
+
+def close_up(
+    shape: tuple[int, int], img_size: int, extent: tuple[float, float, float, float], scale: float
+) -> Window | None:
+    """Return a window that shows an object twice as large as at scale 1, if it is small and is not shown so already.
+
+    Parameters
+    ----------
+    shape, img_size
+        As in `place_window`.
+    extent
+        (row0, col0, row1, col1) of the object.
+    scale
+        At which it was looked at.
+    """
+    row0, col0, row1, col1 = extent
+    side = int(img_size / CLOSE_SCALE)
+    if scale >= CLOSE_SCALE or max(row1 - row0, col1 - col0) > CLOSE_SIZE * img_size:
+        return None
+    return _on_lattice(shape, side, ((row0 + row1) / 2, (col0 + col1) / 2), CLOSE_SCALE)
 
 
 def touches_inner_edge(mask: BoolArray, window: Window, shape: tuple[int, int]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -127,7 +128,7 @@ def _read(path: Path, reader: Callable[[Path], npt.NDArray[Any]]) -> npt.NDArray
     """Turn the many ways in which a damaged file fails into one sentence."""
     try:
         return reader(path)
-    except (OSError, ValueError, EOFError, SyntaxError, KeyError, IndexError, TypeError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, KeyError, IndexError, TypeError, struct.error) as error:
         reason = str(error).split("\n")[0].rstrip(".")
         raise InputError(f"Cannot read {path} ({reason}): the file is damaged or not what its name says.") from error
 

@@ -1,209 +1,253 @@
-"""Getting weights onto the disk: copies of other tools, downloads that resume, files that are imported by hash."""
+"""Fetching weights: every address in turn, broken downloads resumed, nothing named before its hash is right."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
-import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import filelock
 import pooch
 import requests
+import urllib3
 
 from napari_sam.errors import DownloadError, InputError
-from napari_sam.model.registry import ModelRow, bundled_file, cache_folder, find_model, register_user_model
+from napari_sam.model.registry import ModelRow, cache_folder
+from napari_sam.model.weights_files import FoundFile, find_file, verify_file
 
-__all__ = ["Progress", "fetch_model", "import_model", "local_file", "other_folders", "verify_file"]
+__all__ = ["Patience", "Progress", "fetch_model"]
 
 Progress = Callable[[int, int], None]
-TIMEOUT = 20.0  # seconds without a byte after which a server counts as stalled
-ATTEMPTS = 3  # tries at one address, each going on where the last broke off
-CHUNK = 2**18
+_CHUNK = 2**18
 
 
-def other_folders() -> tuple[Path, ...]:
-    """Return the folders in which other tools keep the same files."""
-    return Path.home() / ".cache/napari-segment-anything", Path.home() / ".cache/micro_sam/models"
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long to wait for a server.
+
+    Parameters
+    ----------
+    connect, stall
+        Seconds to wait for a connection, and for the next byte.
+    window, least
+        A server that sends fewer than `least` bytes in `window` seconds is too slow.
+    attempts
+        Tries at one address that bring fewer than `least` new bytes, before the next address is taken.
+    """
+
+    connect: float = 10.0
+    stall: float = 15.0
+    window: float = 30.0
+    least: int = 2**16
+    attempts: int = 2
 
 
-def verify_file(file: Path, row: ModelRow) -> bool:
-    """Tell whether a file is whole and the right one; without a published hash, whether it is there."""
-    if not file.is_file():
-        return False
-    if not row.known_hash:
-        return True
-    algorithm, _, value = row.known_hash.partition(":")
-    return pooch.file_hash(str(file), alg=algorithm) == value
+def fetch_model(row: ModelRow, *, progress: Progress | None = None, patience: Patience | None = None) -> Path:
+    """Return a model's weights file, fetching it if it is not here yet.
 
-
-def local_file(row: ModelRow) -> Path | None:
-    """Return the weights' file if it came with the package or is in the cache; it was verified when it got there."""
-    bundled = bundled_file(row)
-    if bundled is not None:
-        return bundled
-    file = cache_folder() / row.file
-    return file if file.is_file() else None
-
-
-def fetch_model(row: ModelRow, *, progress: Progress | None = None) -> Path:
-    """Return the weights' file, fetching it if it is not there.
-
-    A verified copy that another tool left is used where it lies. Downloads go on where they broke off, try every
-    address, and become visible under their name only once their hash is right.
+    A verified copy that another tool left is used where it lies. What came of a broken or cancelled download stays
+    in a `.part` file, and the next call goes on from there.
 
     Parameters
     ----------
     row
         Of the registry.
     progress
-        Called with bytes done and in all; what it raises stops the download, which can go on later.
+        Called with bytes done and in all (0 where not known); what it raises stops the download.
+    patience
+        How long to wait for slow servers.
 
     Raises
     ------
     DownloadError
         If no address gave the right file: one sentence with address, hash and the place to put the file.
     InputError
-        If an imported or bundled model's file is gone.
+        If the model has no address and its file is gone or damaged.
     """
-    file = local_file(row)
-    if file is not None:
-        return file
-    if not row.urls:
-        raise InputError(f"The weights of {row.name!r} are gone ({cache_folder() / row.file}): import them again.")
-    copy = _copy_of_others(row)
-    if copy is not None:
-        return copy
+    found = _usable(row)
+    if found is not None:
+        return found.path
     target = cache_folder() / row.file
+    if not row.urls:
+        remedy = "import it again" if row.known_hash else "install the package again"
+        raise InputError(f"The weights file of {row.name!r} is gone or damaged ({target.name}): {remedy}.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(target, progress):
+            found = _usable(row)  # another process may have fetched it meanwhile
+            return found.path if found is not None else _from_any(row, target, progress, patience or Patience())
+    except OSError as error:
+        raise DownloadError(
+            f"Cannot write {target} ({error.strerror or error}): "
+            "make room there, or set NAPARI_SAM_CACHE to a folder that you can write to."
+        ) from error
+
+
+def _usable(row: ModelRow) -> FoundFile | None:
+    found = find_file(row)
+    return found if found is not None and found.usable else None
+
+
+@contextlib.contextmanager
+def _alone(target: Path, progress: Progress | None) -> Iterator[None]:
+    """Let one process or thread at a time fetch a file."""
+    lock = filelock.FileLock(target.with_name(f".{target.name}.lock"))
+    try:
+        while True:
+            try:
+                lock.acquire(timeout=0.5)
+                break
+            except filelock.Timeout:
+                if progress is not None:
+                    progress(0, 0)  # a chance to cancel
+    except NotImplementedError:  # some cluster file systems know no locks
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _from_any(row: ModelRow, target: Path, progress: Progress | None, patience: Patience) -> Path:
+    """Try the addresses in turn."""
     problems = []
     for url in row.urls:
         try:
-            _retrieve(url, row, target, progress)
-        except (requests.RequestException, OSError, ValueError) as error:
-            problems.append(_reason(error))
+            _retrieve(url, row, target, progress, patience)
+        except (requests.RequestException, ValueError) as error:
+            problems.append(f"{urlsplit(url).hostname}: {_reason(error)}")
         else:
+            verify_file(target, row)
             return target
     raise DownloadError(
-        f"Cannot fetch {row.name!r} ({problems[-1]}): download {row.urls[0]} ({row.known_hash}) by other means "
-        f"and put it at {target}, or run `napari-sam models import {row.name} FILE`."
+        f"Cannot fetch {row.name!r} ({'; '.join(problems)}): download {row.urls[0]} ({row.known_hash}) by other "
+        f"means and put it at {target}, or run `napari-sam models import {row.name} FILE`."
     )
 
 
-def import_model(name: str, file: Path) -> ModelRow:
-    """Add a local file: to a registered model if its hash is right, or as a new model of the user's.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, is not the registered one, or the name is not usable.
-    CheckpointError
-        If a new model's file is of no known architecture.
-    """
-    if not file.is_file():
-        raise InputError(f"There is no file {file}: give the weights file to import.")
-    try:
-        row = find_model(name)
-    except InputError:
-        row = _new_row(name, file)
-    else:
-        if not row.urls:
-            raise InputError(f"The name {name!r} is taken: import the file under another name.")
-        if not verify_file(file, row):
-            raise InputError(
-                f"{file} is not the file of {name!r}, whose hash is {row.known_hash}: "
-                "give that file, or import this one under a name of your own."
-            )
-    target = cache_folder() / row.file
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".importing")
-    shutil.copyfile(file, part)
-    os.replace(part, target)
-    if not row.urls:
-        register_user_model(row)
-    return row
-
-
-def _new_row(name: str, file: Path) -> ModelRow:
-    """Describe a user's file, once it is known to load."""
-    from napari_sam.model.build import SPECS, build_from_spec
-    from napari_sam.model.checkpoint import guess_architecture, load_weights, read_state_dict
-
-    if not name.replace("_", "").replace("-", "").isalnum():
-        raise InputError(f"The name {name!r} is not usable: take letters, digits, - and _.")
-    state = read_state_dict(file)
-    architecture = guess_architecture(state)
-    if architecture is None:
-        raise InputError(f"{file} holds weights of no known architecture: known are {', '.join(SPECS)}.")
-    load_weights(build_from_spec(SPECS[architecture]), state, str(file))
-    known_hash = "sha256:" + pooch.file_hash(str(file), alg="sha256")
-    size = file.stat().st_size
-    return ModelRow(
-        name=name,
-        architecture=architecture,
-        known_hash=known_hash,
-        size=size,
-        file=f"{name}{file.suffix}",
-        licence="yours",
-        about="imported",
-    )
-
-
-def _copy_of_others(row: ModelRow) -> Path | None:
-    names = {row.file, *row.other_names, *(Path(url).name for url in row.urls)}
-    for folder in other_folders():
-        for name in sorted(names):
-            if (folder / name).is_file() and verify_file(folder / name, row):
-                return folder / name
-    return None
-
-
-def _retrieve(url: str, row: ModelRow, target: Path, progress: Progress | None) -> None:
-    """Let pooch fetch and verify; what came of a broken download stays in a `.part` file of our own."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+def _retrieve(url: str, row: ModelRow, target: Path, progress: Progress | None, patience: Patience) -> None:
+    """Let pooch verify and rename what our own downloader brings."""
     part = target.with_name(target.name + ".part")
 
     def download(address: str, output: str, _: object) -> None:
-        for attempt in range(ATTEMPTS):
-            try:
-                _resume(address, part, progress)
-                break
-            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
-                if attempt == ATTEMPTS - 1:
-                    raise
-        os.replace(part, output)  # pooch verifies the hash and drops the file if it is wrong
+        _persist(address, part, progress, patience)
+        os.replace(part, output)
 
-    pooch.retrieve(url, row.known_hash, fname=target.name, path=target.parent, downloader=download)
+    def retrieve() -> None:
+        with _quiet(pooch.get_logger()):  # which would announce each download on standard error
+            pooch.retrieve(url, row.known_hash, fname=target.name, path=target.parent, downloader=download)
+
+    begun = part.exists()
+    try:
+        retrieve()
+    except ValueError:  # another hash, and pooch has removed the file
+        if not begun:
+            raise
+        retrieve()  # the beginning came from elsewhere: this address deserves a try of its own
 
 
-def _resume(url: str, part: Path, progress: Progress | None) -> None:
+def _persist(url: str, part: Path, progress: Progress | None, patience: Patience) -> None:
+    """Go on after each break, as long as it brings the file forward."""
+    idle = 0
+    while True:
+        before = _size(part)
+        try:
+            return _resume(url, part, progress, patience)
+        except (requests.ConnectionError, requests.Timeout):
+            idle = 0 if _size(part) >= before + patience.least else idle + 1
+            if idle >= patience.attempts:
+                raise
+
+
+def _resume(url: str, part: Path, progress: Progress | None, patience: Patience) -> None:
     """Append to `part` what is missing; start again where the server cannot go on in the middle."""
-    have = part.stat().st_size if part.exists() else 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
-    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+    have = _size(part)
+    headers = {"Accept-Encoding": "identity"}  # or lengths and ranges would be those of a packed file
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    with requests.get(url, headers=headers, stream=True, timeout=(patience.connect, patience.stall)) as response:
         if response.status_code == requests.codes.requested_range_not_satisfiable:
+            if response.headers.get("Content-Range", "").rpartition("/")[2] == str(have):
+                return  # it was whole already
             part.unlink()
             raise requests.ConnectionError("the part on disk does not fit the file")
         response.raise_for_status()
-        resumed = response.status_code == requests.codes.partial_content
-        done = have if resumed else 0
-        total = done + int(response.headers.get("Content-Length", 0))
-        with part.open("ab" if resumed else "wb") as stream:
-            for chunk in response.iter_content(CHUNK):
-                stream.write(chunk)
-                done += len(chunk)
-                if progress is not None:
-                    progress(done, total)
-    if total and done < total:
-        raise requests.ConnectionError(f"the connection broke after {done} of {total} bytes")
+        if response.status_code == requests.codes.partial_content:
+            if not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+                part.unlink(missing_ok=True)
+                raise requests.ConnectionError("the server sent another part than asked for")
+        else:
+            have = 0
+        length = int(response.headers.get("Content-Length", 0))
+        done = _append(response, part, have, have + length if length else 0, progress, patience)
+    if length and done < have + length:
+        raise requests.ConnectionError(f"the connection broke after {done} of {have + length} bytes")
+
+
+def _append(
+    response: requests.Response, part: Path, done: int, total: int, progress: Progress | None, patience: Patience
+) -> int:
+    """Write what comes behind the first `done` bytes of the file; return how many there are then."""
+    mark, mark_done, told = time.monotonic(), done, 0.0
+    with part.open("r+b" if part.exists() else "wb") as stream:
+        stream.truncate(done)
+        stream.seek(done)
+        while chunk := _next(response):
+            stream.write(chunk)
+            done += len(chunk)
+            now = time.monotonic()
+            if progress is not None and (now > told + 0.05 or done == total):
+                told = now
+                progress(done, total)
+            if now > mark + patience.window:
+                if done - mark_done < patience.least:
+                    raise requests.Timeout("too slow")
+                mark, mark_done = now, done
+    return done
+
+
+def _next(response: requests.Response) -> bytes:
+    """Return the bytes that are there, at least one unless the end is reached."""
+    try:
+        return response.raw.read1(_CHUNK)
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise requests.ReadTimeout(str(error)) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.ConnectionError(str(error)) from error
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+@contextlib.contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _reason(error: Exception) -> str:
     """Say in a few words what went wrong at an address."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"the server answered {error.response.status_code}"
+    if isinstance(error, requests.ConnectTimeout):
+        return "no connection"
     if isinstance(error, requests.Timeout):
-        return "the server stalled"
+        return "the server is too slow or stalled"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "the server's certificate is not trusted here"
     if isinstance(error, requests.ConnectionError):
-        return "the connection broke or could not be made"
-    if isinstance(error, ValueError) and "hash" in str(error):
-        return "the server sent a file with another hash"
-    return str(error).split("\n")[0].rstrip(".")
+        return "no connection, or it broke"
+    if isinstance(error, requests.RequestException):
+        return type(error).__name__
+    return "the file had another hash"

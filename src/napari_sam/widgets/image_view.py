@@ -80,7 +80,7 @@ class ImageView(QObject):
             If no image is chosen or no plane of it is displayed.
         """
         if self.layer is None:
-            raise InputError("No image layer is chosen: open an image and choose it under `Image`.")
+            raise InputError('No image layer is chosen: open an image and choose it under "Image".')
         return self.layer, current_plane(self._viewer, self.layer)
 
     def question(self, image: Image, plane: Plane) -> dict[str, Any]:

@@ -174,10 +174,10 @@ def _check_fit(layer: Labels, image: Image) -> None:
     if layer.multiscale or not hasattr(layer.data, "__setitem__") or type(layer.data).__module__.startswith("dask"):
         raise InputError(
             f"The labels layer {layer.name!r} cannot be written, because it is "
-            f"{'multiscale' if layer.multiscale else 'a computed (dask) array'}: choose another or `new layer`."
+            f"{'multiscale' if layer.multiscale else 'a computed (dask) array'}: choose another or 'new layer'."
         )
     if tuple(layer.data.shape) != shape:
         raise InputError(
             f"The labels layer {layer.name!r} has the shape {tuple(layer.data.shape)} and the image {shape}: "
-            "choose a labels layer of the image's shape or `new layer`."
+            "choose a labels layer of the image's shape or 'new layer'."
         )

@@ -182,6 +182,12 @@ class PromptDock(QWidget):
         """Which of the candidates is chosen."""
         return self._session.choice
 
+    def choose(self, candidate: int) -> None:
+        """Choose a candidate by its index."""
+        if not 0 <= candidate < len(self.candidates):
+            raise InputError(f"There is no candidate {candidate}: there are {len(self.candidates)}, numbered from 0.")
+        self._session.choose(candidate)
+
     def next_candidate(self) -> int:
         """Choose the next candidate and return its index."""
         if self.candidates:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import (
     QButtonGroup,
     QCheckBox,
@@ -22,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_sam.widgets.bindings import BINDINGS
 from napari_sam.widgets.candidate_view import CandidateView
+from napari_sam.widgets.prompt_layers import NEGATIVE_COLOR, POSITIVE_COLOR
 
 __all__ = ["PromptForm", "TallScrollArea"]
 
@@ -53,6 +55,8 @@ class PromptForm(QWidget):
         self.negative = _button(
             "Background", "Clicks and scribbles say: this is not part of it (W, or hold Shift)", checkable=True
         )
+        self.positive.setIcon(_dot(POSITIVE_COLOR))
+        self.negative.setIcon(_dot(NEGATIVE_COLOR))
         self.positive.setChecked(True)
         polarity = QButtonGroup(self)
         polarity.addButton(self.positive)
@@ -76,7 +80,7 @@ class PromptForm(QWidget):
         self.candidates = CandidateView()
         self.accept = _button("Accept (N)", "Write the outline as a label and start the next object")
         self.accept_all = _button("Accept all (Shift+N)", "Write the outlines of all unfinished objects in this plane")
-        self.next_object = _button("Next object (G)", "Go to the next unfinished object, with `One object per shape`")
+        self.next_object = _button("Next object (G)", "Go to the next unfinished object, with 'One object per shape'")
         self.discard = _button("Discard (Shift+D)", "Remove the prompts of this object")
         self.undo = _button("Undo", "Take back the last prompt or accepted object (Ctrl+Z)")
         self.redo = _button("Redo", "Do again what was taken back (Ctrl+Shift+Z)")
@@ -91,6 +95,7 @@ class PromptForm(QWidget):
         self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.status.setMinimumHeight(3 * self.fontMetrics().lineSpacing())
+        self.status.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -98,7 +103,9 @@ class PromptForm(QWidget):
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(6)
         layout.addWidget(
-            _group("Image", _form([("Image", self.image), ("Model", self.model), ("Brightness", self.stretch)]))
+            _group(
+                "Image and model", _form([("Image", self.image), ("Model", self.model), ("Brightness", self.stretch)])
+            )
         )
         tools = QGridLayout()
         tools.setSpacing(4)
@@ -118,6 +125,7 @@ class PromptForm(QWidget):
         layout.addLayout(_row(self.progress, self.cancel))
         layout.addWidget(self.status)
         layout.addWidget(_group("Keys", _key_table()))
+        layout.addStretch()
         for part in (self.progress, self.cancel):
             policy = part.sizePolicy()
             policy.setRetainSizeWhenHidden(True)
@@ -140,6 +148,19 @@ def _button(text: str, tip: str, *, checkable: bool = False) -> QPushButton:
     button.setToolTip(tip)
     button.setCheckable(checkable)
     return button
+
+
+def _dot(color: str) -> QIcon:
+    """Draw a disc in the colour that such points have."""
+    picture = QPixmap(12, 12)
+    picture.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(picture)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(QColor(color))
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.drawEllipse(1, 1, 10, 10)
+    painter.end()
+    return QIcon(picture)
 
 
 def _row(*widgets: QWidget) -> QHBoxLayout:

@@ -154,7 +154,7 @@ class PromptSession(QObject):
         """Start the object without shape from a label in the labels layer, None: the selected one."""
         layer, (_, plane) = self.target.layer, self.view.place()
         if layer is None:
-            raise InputError("There is no labels layer yet: choose one under `Write to` and select a label in it.")
+            raise InputError('There is no labels layer yet: choose one under "Write to" and select a label in it.')
         number = int(layer.selected_label) if label is None else label
         mask = LabelPlane(layer, plane)[:, :] == number
         if number == 0 or not mask.any():
@@ -221,13 +221,11 @@ class PromptSession(QObject):
             return
         if self._place != (image, plane):
             self._place, self._current = (image, plane), 0
-            self.said.emit("")
         before = {draft.number for draft in self.drafts}
         self._drafts[plane] = drafts = self._read_drafts(image, plane)
         fresh = [i for i, draft in enumerate(drafts) if draft.number not in before]
         self._current = fresh[-1] if fresh else min(self._current, max(len(drafts) - 1, 0))
-        if not drafts:
-            self.said.emit(self._hint(image, plane))
+        self.said.emit("" if drafts else self._hint(image, plane))
         if self._settled:
             self._record_change()
         self.service.keep({step.number for draft in drafts for step in draft.lineage[-2:]})
@@ -366,4 +364,4 @@ class PromptSession(QObject):
         self._schedule(SCRUB_PAUSE)
 
     def _on_lost(self) -> None:
-        self.said.emit("The image layer was removed: choose another one under `Image`.")
+        self.said.emit('The image layer was removed: choose another one under "Image".')
