@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import napari
@@ -12,11 +13,11 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from scipy.ndimage import binary_dilation, distance_transform_edt
+from skimage.io import imsave
 
-from napari_sam.io.journal import read_journal
+from napari_sam.cli.main import main
 from napari_sam.model.load import load_model
 from napari_sam.model.sam import Sam
-from napari_sam.pipeline.replay import Replay, journal_images
 from napari_sam.sample_data import nuclei
 from napari_sam.widgets.prompt_dock import PromptDock
 
@@ -157,7 +158,9 @@ def test_a_nucleus_in_a_large_image_is_seen_through_a_window(
     assert max(iou(candidate.mask[500:756, 600:856], truth[0]) for candidate in dock.candidates) > 0.5
 
 
-def test_the_journal_replays_with_freshly_loaded_weights(dock: PromptDock, sample: Any, truth: list[Mask]) -> None:
+def test_the_journal_replays_on_the_command_line(
+    dock: PromptDock, sample: Any, truth: list[Mask], tmp_path: Path
+) -> None:
     for mask in truth[:3]:
         dock.add_point(middle(mask))
         dock.wait_idle()
@@ -167,10 +170,10 @@ def test_the_journal_replays_with_freshly_loaded_weights(dock: PromptDock, sampl
         dock.wait_idle()
         dock.accept()
     dock.undo()
-    assert dock.journal_path is not None
-    events = read_journal(dock.journal_path)
-    labels = Replay(load_model("cells"), events, journal_images(events)[0]).run(sample.image)
-    np.testing.assert_array_equal(labels, dock.labels_layer.data)
+    imsave(tmp_path / "image.png", sample.image, check_contrast=False)
+    command = ["segment", str(tmp_path / "image.png"), "-o", str(tmp_path / "labels.npy")]
+    assert main([*command, "--replay", str(dock.journal_path)]) == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "labels.npy"), dock.labels_layer.data)
 
 
 def test_the_model_is_there_without_being_asked_for(

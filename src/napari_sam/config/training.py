@@ -107,16 +107,18 @@ class TrainingConfig:
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "cells": {
+        "steps": 1980,
+        "cooldown": 480,
+        "prompts": 6,
         "rounds": 4,
         "random_rounds": True,
         "drop_mask": 0.2,
         "focal_weight": 5.0,
         "focal_alpha": 0.9,
         "lr": 6e-4,
-        "scale": (0.6, 2.5),
-        "prompts": 6,
-        "warmup": 100,
         "weight_decay": 0.05,
+        "warmup": 100,
+        "scale": (0.6, 2.5),
     },
     "quick": {"steps": 20, "batch": 2, "prompts": 4, "rounds": 2, "warmup": 5, "cooldown": 5, "save_every": 10},
 }

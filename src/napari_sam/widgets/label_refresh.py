@@ -36,7 +36,9 @@ def refresh_part(layer: Labels, plane: Plane, rows: slice, cols: slice) -> None:
         raw[where] = part
     if layer.contour == 0:
         view[where] = layer.colormap._data_to_texture(part)
-    layer._updated_slice = tuple(at if isinstance(at, slice) else slice(at, at + 1) for at in plane.select(rows, cols))
-    if layer.contour > 0:
-        layer._updated_slice = layer._expand_updated_slice_for_contour(layer._updated_slice)
+    reach = int(layer.contour)  # a contour depends on its neighbours
+    layer._updated_slice = tuple(
+        slice(max(at.start - reach, 0), min(at.stop + reach, size)) if isinstance(at, slice) else slice(at, at + 1)
+        for at, size in zip(plane.select(rows, cols), layer.data.shape, strict=True)
+    )
     layer._partial_labels_refresh()
