@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from napari._app_model.constants import MenuId
-from npe2 import PluginManager, PluginManifest
+from npe2 import PluginManifest
 from npe2.manifest.utils import import_python_name
 from qtpy.QtWidgets import QWidget
 
@@ -56,9 +56,8 @@ def test_every_menu_exists_in_napari(manifest: PluginManifest) -> None:
 @pytest.mark.parametrize("key", ["tissue", "cell", "nuclei"])
 def test_samples_open(manifest: PluginManifest, key: str) -> None:
     (sample,) = [s for s in manifest.contributions.sample_data if s.key == key]
-    manager = PluginManager()
-    manager.register(manifest)
-    layers = manager.get_command(sample.command).exec()
+    (command,) = [c for c in manifest.contributions.commands if c.id == sample.command]
+    layers = import_python_name(command.python_name)()
     assert layers
     for data, settings, kind in layers:
         assert data.ndim in (2, 3)

@@ -123,6 +123,8 @@ def test_half_a_label_is_improved(dock: PromptDock, truth: list[Mask]) -> None:
     dock.set_labels_layer(dock.viewer.add_labels(half.astype(np.int32) * 7))
     dock.improve_label(7)
     dock.wait_idle()
+    dock.add_point(middle(mask & ~half))
+    dock.wait_idle()
     assert dock.accept() == 7
     assert iou(dock.labels_layer.data == 7, mask) > iou(half, mask)
 
