@@ -137,7 +137,7 @@ def test_each_kind_of_prompt_reaches_the_model(open_dock: OpenDock, noise: Image
     dock.add_box((5, 6, 30, 40))
     predicted(box=(5, 6, 30, 40))
     dock.add_scribble([(10, 10), (10, 34)])
-    predicted(points=[(10, 14), (10, 22), (10, 30)])
+    predicted(points=[(10, 16), (10, 28)])
     inside = np.zeros(noise.shape, dtype=bool)
     inside[10:31, 10:41] = True
     dock.add_polygon([(10, 10), (10, 40), (30, 40), (30, 10)])
@@ -373,7 +373,7 @@ def test_boxes_have_no_polarity_but_scribbles_do(open_dock: OpenDock, noise: Ima
     dock.add_scribble([(5, 5), (5, 10)], positive=False)
     dock.wait_idle()
     assert dock._session.current is not None
-    assert dock._session.current.prompts.labels == (0,)
+    assert dock._session.current.prompts.labels == (0, 0)
     assert not np.array_equal(shapes.edge_color[0], shapes.edge_color[1])
 
 

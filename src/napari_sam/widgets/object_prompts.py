@@ -16,8 +16,8 @@ __all__ = ["MaskSeed", "ObjectPrompts", "PointPrompt", "ShapePrompt", "group_obj
 Position = tuple[float, float]
 Box = tuple[float, float, float, float]
 
-SCRIBBLE_SPACING = 8.0
-MAX_SCRIBBLE_POINTS = 6
+SCRIBBLE_SPACING = 16.0  # pixels
+SCRIBBLE_POINTS = 2, 4  # at least and at most; one is ambiguous, and the bundled model gets worse with many
 ELLIPSE_CORNERS = 48
 
 
@@ -62,7 +62,7 @@ class ShapePrompt:
         """Points spread evenly along a path or line, its ends pulled in by half a step."""
         vertices = np.asarray(self.vertices)
         along = np.r_[0, np.cumsum(np.linalg.norm(np.diff(vertices, axis=0), axis=1))]
-        count = int(np.clip(round(along[-1] / SCRIBBLE_SPACING), 1, MAX_SCRIBBLE_POINTS))
+        count = int(np.clip(round(along[-1] / SCRIBBLE_SPACING), *SCRIBBLE_POINTS))
         stops = (np.arange(count) + 0.5) / count * along[-1]
         return _positions(np.stack([np.interp(stops, along, vertices[:, axis]) for axis in (0, 1)], axis=1))
 
