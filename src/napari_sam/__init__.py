@@ -11,14 +11,21 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_sam.config.auto import AutoSettings
     from napari_sam.errors import NapariSamError
+    from napari_sam.inference.mask_generator import AutomaticMaskGenerator
     from napari_sam.inference.predictor import Predictor
     from napari_sam.model.build import build_model
     from napari_sam.model.load import load_model
+    from napari_sam.ops.label_image import masks_to_labels
+    from napari_sam.ops.mask_record import MaskRecord
     from napari_sam.types import Prediction, Prompts
 
 __version__ = "0.1.0"
 __all__ = [
+    "AutoSettings",
+    "AutomaticMaskGenerator",
+    "MaskRecord",
     "NapariSamError",
     "Prediction",
     "Predictor",
@@ -26,15 +33,20 @@ __all__ = [
     "__version__",
     "build_model",
     "load_model",
+    "masks_to_labels",
 ]
 
 _HOMES = {
+    "AutoSettings": "napari_sam.config.auto",
+    "AutomaticMaskGenerator": "napari_sam.inference.mask_generator",
+    "MaskRecord": "napari_sam.ops.mask_record",
     "NapariSamError": "napari_sam.errors",
     "Prediction": "napari_sam.types",
     "Predictor": "napari_sam.inference.predictor",
     "Prompts": "napari_sam.types",
     "build_model": "napari_sam.model.build",
     "load_model": "napari_sam.model.load",
+    "masks_to_labels": "napari_sam.ops.label_image",
 }
 
 

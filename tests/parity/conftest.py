@@ -29,7 +29,7 @@ def randomize(module: nn.Module, seed: int) -> None:
             value.copy_(0.3 * noise)
 
 
-def authors_model(spec: SamSpec) -> authors.Sam:
+def build_authors_model(spec: SamSpec) -> authors.Sam:
     """Build the authors' model of a specification's sizes."""
     return authors.Sam(
         image_encoder=authors.ImageEncoderViT(
@@ -70,7 +70,7 @@ def authors_model(spec: SamSpec) -> authors.Sam:
 
 def pair(spec: SamSpec, seed: int = 0) -> tuple[authors.Sam, Sam]:
     """Return the authors' model and ours with the same random weights."""
-    theirs, ours = authors_model(spec), build_from_spec(spec)
+    theirs, ours = build_authors_model(spec), build_from_spec(spec)
     randomize(theirs, seed)
     ours.load_state_dict(theirs.state_dict(), strict=True)
     return theirs, ours
@@ -113,3 +113,9 @@ def make_pair():
 def close():
     """The function `assert_close`."""
     return assert_close
+
+
+@pytest.fixture(scope="session")
+def authors_model():
+    """The function `build_authors_model`."""
+    return build_authors_model

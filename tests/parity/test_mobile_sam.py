@@ -76,7 +76,7 @@ def test_keys_shapes_and_types():
 
 def test_embedding(predictor, outputs):
     (embedding,) = (predictor.cache.get(key) for key in predictor._picture.keys.values())
-    features = embedding.features.numpy()
+    features = embedding.embedding.features.numpy()
     close(features.mean(axis=(2, 3)), outputs["embedding_mean"])
     close(features.std(axis=(2, 3)), outputs["embedding_std"].reshape(1, 256))
     close(features[0, :8], outputs["embedding_8"].reshape(8, 64, 64))

@@ -65,7 +65,7 @@ def test_full_size_vit_b(make_pair, close):
     reference.set_image(image)
     ours.set_image(image)
     (embedding,) = (ours.cache.get(key) for key in ours._picture.keys.values())
-    close(embedding.features, reference.get_image_embedding())
+    close(embedding.embedding.features, reference.get_image_embedding())
     first = compare(reference, ours, close, points=[(150, 200), (40, 30)], labels=[1, 0], multimask=True)
     compare(reference, ours, close, box=(80, 100, 350, 300), multimask=False)
     compare(reference, ours, close, points=[(150, 200)], labels=[1], mask=first.logits[0], multimask=False)

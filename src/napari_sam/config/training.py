@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from napari_sam.config.settings import read_settings_file, settings_from
 from napari_sam.errors import InputError
 
 __all__ = ["PRESETS", "TrainingConfig", "load_training_config"]
@@ -136,31 +135,11 @@ def load_training_config(file: Path | None, overrides: dict[str, Any], preset: s
         raise InputError(f"Unknown preset {preset!r}: choose one of {', '.join(PRESETS)}.")
     values: dict[str, Any] = dict(PRESETS[preset])
     if file is not None:
-        try:
-            values.update(tomllib.loads(file.read_text()))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise InputError(f"Cannot read the training settings {file}: {error}; give a TOML file.") from error
+        values.update(read_settings_file(file, "training"))
     values.update({key: value for key, value in overrides.items() if value is not None})
     return training_config_from(values)
 
 
 def training_config_from(values: dict[str, Any]) -> TrainingConfig:
     """Make a config of plain values, checking names and types."""
-    fields = {field.name: field for field in dataclasses.fields(TrainingConfig)}
-    unknown = sorted(set(values) - set(fields))
-    if unknown:
-        raise InputError(f"Unknown training setting {unknown[0]!r}: allowed are {', '.join(fields)}.")
-    clean: dict[str, Any] = {}
-    for name, value in values.items():
-        default = fields[name].default
-        if isinstance(default, tuple):
-            if not isinstance(value, list | tuple):
-                raise InputError(f"Setting {name} is {value!r}: give a list.")
-            clean[name] = tuple(value)
-        elif isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-            clean[name] = float(value)
-        elif not isinstance(value, type(default)) or isinstance(value, bool) != isinstance(default, bool):
-            raise InputError(f"Setting {name} is {value!r}: give a {type(default).__name__}.")
-        else:
-            clean[name] = value
-    return TrainingConfig(**clean)
+    return settings_from(TrainingConfig, values, "training")

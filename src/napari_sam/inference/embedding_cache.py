@@ -1,4 +1,4 @@
-"""Embeddings that were computed before, so that going back to a plane costs nothing."""
+"""Embeddings that were computed before, ready for prompts, so that going back to a plane costs nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections import OrderedDict
 import numpy as np
 import numpy.typing as npt
 
-from napari_sam.model.sam import ImageEmbedding, Sam
+from napari_sam.model.folded_decoder import FoldedDecoder
+from napari_sam.model.sam import Sam
 from napari_sam.types import Window
 
 __all__ = ["EmbeddingCache", "embedding_key"]
@@ -29,26 +30,26 @@ class EmbeddingCache:
 
     def __init__(self, max_bytes: int = 512 * 2**20) -> None:
         self.max_bytes = max_bytes
-        self._items: OrderedDict[str, ImageEmbedding] = OrderedDict()
+        self._items: OrderedDict[str, FoldedDecoder] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def get(self, key: str) -> ImageEmbedding | None:
+    def get(self, key: str) -> FoldedDecoder | None:
         """Return an embedding and count it as used, or None."""
         with self._lock:
             if key in self._items:
                 self._items.move_to_end(key)
             return self._items.get(key)
 
-    def put(self, key: str, embedding: ImageEmbedding) -> None:
+    def put(self, key: str, decoder: FoldedDecoder) -> None:
         """Add an embedding and drop those not used for longest; the newest always stays."""
         with self._lock:
             old = self._items.pop(key, None)
-            self._bytes += embedding.nbytes - (old.nbytes if old else 0)
-            self._items[key] = embedding
+            self._bytes += decoder.nbytes - (old.nbytes if old else 0)
+            self._items[key] = decoder
             while self._bytes > self.max_bytes and len(self._items) > 1:
                 _, dropped = self._items.popitem(last=False)
                 self._bytes -= dropped.nbytes

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,33 +11,18 @@ import torch
 from torch import Tensor
 
 from napari_sam.errors import InputError
-from napari_sam.inference.embedding_cache import EmbeddingCache, embedding_key
-from napari_sam.inference.normalization import Normalization, apply_normalization, as_image, resolve_normalization
-from napari_sam.inference.preprocess import logits_to_masks, mask_to_logits, resample_logits, to_input, to_model_xy
+from napari_sam.inference.embedding_cache import EmbeddingCache
+from napari_sam.inference.normalization import Normalization
+from napari_sam.inference.picture import Picture, Progress, open_picture, view_of
+from napari_sam.inference.preprocess import logits_to_masks, mask_to_logits, resample_logits, to_model_xy
 from napari_sam.inference.prompt_check import check_prompts
-from napari_sam.inference.windows import close_up, level_scales, place_window, touches_inner_edge, whole_window
-from napari_sam.model.sam import ImageEmbedding, Sam
+from napari_sam.inference.windows import close_up, level_scales, place_window, touches_inner_edge
+from napari_sam.model.sam import Sam
 from napari_sam.types import BoolArray, Prediction, Prompts, Window
 
 __all__ = ["Predictor", "Progress"]
 
-Progress = Callable[[int, int], None]
-MAX_PIXELS = 2**28  # of a window: its mask has as many in float32
 MAX_GROWN = 2**24  # of a window that no prompt asked for
-
-
-@dataclass(frozen=True)
-class _Picture:
-    """The image that is set, how it is looked at, and the cache keys of the windows seen so far."""
-
-    image: Any
-    normalization: Normalization
-    channels: tuple[int, ...] | None
-    keys: dict[Window, str] = field(default_factory=dict)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return int(self.image.shape[0]), int(self.image.shape[1])
 
 
 class Predictor:
@@ -64,7 +47,7 @@ class Predictor:
 
     def reset(self) -> None:
         """Forget the image; its embeddings stay in the cache."""
-        self._current: _Picture | None = None
+        self._current: Picture | None = None
         self._window: Window | None = None
 
     @property
@@ -83,7 +66,7 @@ class Predictor:
         return self._picture.normalization
 
     @property
-    def _picture(self) -> _Picture:
+    def _picture(self) -> Picture:
         if self._current is None:
             raise InputError("No image is set: call set_image first.")
         return self._current
@@ -116,10 +99,9 @@ class Predictor:
         InputError
             If the image or a setting cannot be used.
         """
-        array = as_image(image)
-        picture = _Picture(array, resolve_normalization(array, normalization, channels), channels)
+        picture = open_picture(image, normalization, channels)
         if not self._windowed(picture.shape):
-            self._embed(picture, self._whole(picture.shape), progress)
+            picture.look(self.model, self._whole(picture.shape), self.cache, progress)
         self._current, self._window = picture, None
 
     def predict(
@@ -215,10 +197,7 @@ class Predictor:
         return self.model.spec.windowed and max(shape) > self.model.img_size
 
     def _whole(self, shape: tuple[int, int]) -> Window:
-        if self.model.spec.preprocess == "medsam":
-            side = self.model.img_size
-            return Window(row=0, col=0, height=shape[0], width=shape[1], input_height=side, input_width=side)
-        return whole_window(shape, self.model.img_size)
+        return view_of(self.model, (0, 0, *shape))
 
     def _predict_growing(
         self, prompts: Prompts, mask_window: Window | None, multimask: bool, progress: Progress | None
@@ -274,7 +253,7 @@ class Predictor:
     def _predict_in(
         self, window: Window, prompts: Prompts, mask_window: Window | None, multimask: bool, progress: Progress | None
     ) -> Prediction:
-        embedding = self._embed(self._picture, window, progress)
+        decoder = self._picture.look(self.model, window, self.cache, progress)
         device = self.model.device
         points = boxes = None
         if prompts.points:
@@ -284,12 +263,14 @@ class Predictor:
             corners = to_model_xy(np.array(prompts.box).reshape(2, 2), window)
             boxes = torch.from_numpy(corners.reshape(1, 4)).to(device)
         masks = self._mask_prompt(prompts.mask, window, mask_window)
-        logits, iou = self.model.decode(embedding, points=points, boxes=boxes, masks=masks, multimask=multimask)
-        order = torch.argsort(iou[0], descending=True, stable=True)
-        logits = logits[0, order].float()
+        attended = decoder.attend(points=points, boxes=boxes, masks=masks)
+        logits = decoder.masks(attended, multimask=multimask)[0]
+        iou = attended.offered(multimask)[0]
+        order = torch.argsort(iou, descending=True, stable=True)
+        logits = logits[order]
         return Prediction(
             logits=logits.cpu().numpy(),
-            scores=iou[0, order].float().cpu().numpy(),
+            scores=iou[order].cpu().numpy(),
             patches=logits_to_masks(logits, window, self.model.img_size, self.model.mask_threshold),
             window=window,
             image_shape=self.image_shape,
@@ -306,26 +287,6 @@ class Predictor:
                 logits = resample_logits(mask, mask_window, window, self.model.img_size)
             prompt = torch.from_numpy(logits)[None, None]
         return prompt.to(self.model.device)
-
-    @torch.inference_mode()
-    def _embed(self, picture: _Picture, window: Window, progress: Progress | None) -> ImageEmbedding:
-        """Return the embedding of a window: from the cache if its pixels were seen before, else from the encoder."""
-        embedding = self.cache.get(picture.keys[window]) if window in picture.keys else None
-        if embedding is None:
-            if window.height * window.width > MAX_PIXELS:
-                raise InputError(
-                    f"The model would have to look at {window.height} x {window.width} pixels at once: give a smaller "
-                    "part of the image, or prompts that lie closer together for a model that looks through windows."
-                )
-            rgb = apply_normalization(picture.image[window.slices], picture.normalization, picture.channels)
-            key = embedding_key(rgb, window, self.model)
-            embedding = self.cache.get(key)
-            if embedding is None:
-                with _reporting(self.model, progress):
-                    embedding = self.model.encode(to_input(rgb, window, self.model.spec.preprocess))
-                self.cache.put(key, embedding)
-            picture.keys[window] = key
-        return embedding
 
     def _check_window(self, window: Window) -> None:
         height, width = self.image_shape
@@ -367,26 +328,3 @@ def _holds(window: Window, extent: tuple[float, float, float, float]) -> bool:
     row0, col0, row1, col1 = extent
     rows = window.row - 0.5 <= row0 and row1 <= window.row + window.height
     return rows and window.col - 0.5 <= col0 and col1 <= window.col + window.width
-
-
-@contextmanager
-def _reporting(model: Sam, progress: Progress | None) -> Iterator[None]:
-    """Report each finished step of the encoder; what `progress` raises stops the encoder there."""
-    if progress is None:
-        yield
-        return
-    steps = model.encoder_steps()
-    progress(0, len(steps))
-
-    def hook(done: int) -> Callable[..., None]:
-        def report(*_: Any) -> None:
-            progress(done, len(steps))
-
-        return report
-
-    handles = [step.register_forward_hook(hook(i + 1)) for i, step in enumerate(steps)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari_sam.types import BoolArray, Window
 
-__all__ = ["close_up", "level_scales", "place_window", "touches_inner_edge", "whole_window"]
+__all__ = ["close_up", "level_scales", "place_window", "touches_inner_edge", "whole_window", "window_around"]
 
 SPREAD = 0.75  # prompts may span this share of a window
 BOX_MARGIN = 1.5  # a box and this much around it must fit
@@ -103,13 +103,46 @@ def close_up(
     return _on_lattice(shape, side, ((row0 + row1) / 2, (col0 + col1) / 2), CLOSE_SCALE)
 
 
-def touches_inner_edge(mask: BoolArray, window: Window, shape: tuple[int, int]) -> bool:
-    """Tell whether a (window.height, window.width) mask goes on beyond an edge that is not the image's border."""
+def window_around(shape: tuple[int, int], img_size: int, point: tuple[float, float], level: int) -> Window:
+    """Return the window of the lattice in whose middle a point (row, col) lies.
+
+    Parameters
+    ----------
+    shape, img_size
+        As in `place_window`.
+    point
+        (row, col).
+    level
+        An index of `level_scales`; -1, -2, ... show the image twice, four times as large as at scale 1.
+    """
+    if level < 0:
+        return _on_lattice(shape, max(1, img_size >> -level), point, float(2**-level))
+    scales = level_scales(shape, img_size)
+    if level >= len(scales) - 1:
+        return whole_window(shape, img_size)
+    return _on_lattice(shape, int(img_size / scales[level]), point, scales[level])
+
+
+def touches_inner_edge(
+    mask: BoolArray, window: Window, shape: tuple[int, int], origin: tuple[int, int] = (0, 0)
+) -> bool:
+    """Tell whether a mask goes on beyond an edge of its window that is not the image's border.
+
+    Parameters
+    ----------
+    mask
+        (h, w) bool, a part of the window that holds all of the mask.
+    window, shape
+        Where the model looked, and (H, W) of the image.
+    origin
+        (row, col) of the mask's first pixel in the window.
+    """
+    bottom, right = origin[0] + mask.shape[0], origin[1] + mask.shape[1]
     inner = [
-        mask[0] if window.row > 0 else None,
-        mask[:, 0] if window.col > 0 else None,
-        mask[-1] if window.row + window.height < shape[0] else None,
-        mask[:, -1] if window.col + window.width < shape[1] else None,
+        mask[0] if window.row > 0 and origin[0] == 0 < len(mask) else None,
+        mask[:, 0] if window.col > 0 and origin[1] == 0 < mask.shape[1] else None,
+        mask[-1] if window.row + window.height < shape[0] and bottom == window.height and len(mask) else None,
+        mask[:, -1] if window.col + window.width < shape[1] and right == window.width and mask.shape[1] else None,
     ]
     return any(edge is not None and int(edge.sum()) >= EDGE_PIXELS for edge in inner)
 

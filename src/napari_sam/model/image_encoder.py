@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_sam.model.common import LayerNorm2d, MLPBlock
+from napari_sam.model.vit_cpu import run_block
 
 __all__ = ["ImageEncoderViT", "relative_position_features"]
 
@@ -102,6 +103,10 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, H, W, C) for (B, H, W, C)."""
+        if x.device.type == "cpu" and not torch.is_grad_enabled():
+            dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+            with torch.autocast("cpu", enabled=False):
+                return run_block(self, x, dtype)
         shortcut = x
         x = self.norm1(x)
         if self.window_size > 0:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_sam.model.mask_decoder import MaskDecoder
+from napari_sam.model.products import fast_products
 from napari_sam.model.prompt_encoder import PromptEncoder
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class Sam(nn.Module):
         """
         x = self.preprocess(pixels)
         reduced = self.precision == "bfloat16"
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=reduced):
+        with fast_products(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=reduced):
             out = self.image_encoder(x)
         features, skips = out if isinstance(out, tuple) else (out, ())
         return ImageEmbedding(features.float(), tuple(skip.float() for skip in skips))

@@ -1,0 +1,56 @@
+"""Plain values (of a TOML file, a command line, a form) into a frozen dataclass of settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from napari_sam.errors import InputError
+
+__all__ = ["read_settings_file", "settings_from"]
+
+Settings = TypeVar("Settings")
+
+
+def read_settings_file(file: Path, what: str) -> dict[str, Any]:
+    """Read a TOML file of settings.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
+    try:
+        return tomllib.loads(file.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"Cannot read the {what} settings {file}: {error}; give a TOML file.") from error
+
+
+def settings_from(cls: type[Settings], values: dict[str, Any], what: str) -> Settings:
+    """Make a dataclass of plain values, checking names and types against its defaults.
+
+    Raises
+    ------
+    InputError
+        If a setting is unknown or of the wrong type; the dataclass itself checks the ranges.
+    """
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise InputError(f"Unknown {what} setting {unknown[0]!r}: allowed are {', '.join(fields)}.")
+    clean: dict[str, Any] = {}
+    for name, value in values.items():
+        default = fields[name].default
+        if isinstance(default, tuple):
+            if not isinstance(value, list | tuple):
+                raise InputError(f"Setting {name} is {value!r}: give a list.")
+            clean[name] = tuple(value)
+        elif isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            clean[name] = float(value)
+        elif not isinstance(value, type(default)) or isinstance(value, bool) != isinstance(default, bool):
+            raise InputError(f"Setting {name} is {value!r}: give a {type(default).__name__}.")
+        else:
+            clean[name] = value
+    return cls(**clean)
