@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from napari_sam.inference.preprocess import logits_to_masks, mask_to_logits, resample_logits, to_input, to_model_xy
+from napari_sam.inference.mask_upsampler import MaskUpsampler
+from napari_sam.inference.preprocess import mask_to_logits, resample_logits, to_input, to_model_xy
 from napari_sam.inference.windows import whole_window
 from napari_sam.types import Window
 
@@ -21,7 +22,7 @@ def test_a_mask_survives_the_way_to_logits_and_back():
         mask[shape[0] // 4 : shape[0] // 2, shape[1] // 3 : shape[1] // 2] = True
         logits = mask_to_logits(mask, window, 64, 32)
         assert logits.shape == (1, 1, 32, 32)
-        assert iou(logits_to_masks(logits[0], window, 64)[0], mask) > 0.75
+        assert iou(MaskUpsampler(window, logits.shape[-1], 64).whole(logits[0])[0], mask) > 0.75
 
 
 def test_logits_move_between_windows_with_the_object():
@@ -30,7 +31,8 @@ def test_logits_move_between_windows_with_the_object():
     mask = np.zeros((64, 64), bool)
     mask[24:48, 20:44] = True
     logits = mask_to_logits(mask, old, 64, 32)[0, 0].numpy()
-    moved = logits_to_masks(torch.from_numpy(resample_logits(logits, old, new, 64))[None], new, 64)[0]
+    resampled = torch.from_numpy(resample_logits(logits, old, new, 64))
+    moved = MaskUpsampler(new, logits.shape[-1], 64).whole(resampled[None])[0]
     expected = np.zeros((128, 128), bool)
     expected[8:32, 12:36] = True
     assert iou(moved, expected) > 0.7

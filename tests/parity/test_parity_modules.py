@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from segment_anything.utils.transforms import ResizeLongestSide
 
-from napari_sam.inference.preprocess import logits_to_masks, to_input, to_model_xy
+from napari_sam.inference.mask_upsampler import MaskUpsampler
+from napari_sam.inference.preprocess import to_input, to_model_xy
 from napari_sam.inference.windows import whole_window
 from napari_sam.model.sam import ImageEmbedding
 
@@ -126,7 +127,7 @@ def test_masks_come_back_to_the_image_as_the_authors_bring_them(models, random, 
     window = whole_window(shape, 96)
     logits = F.avg_pool2d(torch.randn(3, 24, 24, generator=random), 5, 1, 2)
     want = theirs.postprocess_masks(logits[None], (window.input_height, window.input_width), shape)[0] > 0
-    assert np.array_equal(logits_to_masks(logits, window, 96), want.numpy())
+    assert np.array_equal(MaskUpsampler(window, logits.shape[-1], 96).whole(logits), want.numpy())
 
 
 @pytest.mark.parametrize("shape", [(50, 50), (40, 130), (131, 47), (96, 96), (2, 200), (1023, 1024), (333, 1001)])

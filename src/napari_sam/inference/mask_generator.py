@@ -15,7 +15,7 @@ from napari_sam.errors import InputError
 from napari_sam.inference.embedding_cache import EmbeddingCache
 from napari_sam.inference.mask_upsampler import MaskUpsampler, UpsampledMask
 from napari_sam.inference.normalization import Normalization
-from napari_sam.inference.picture import Picture, Progress, open_picture
+from napari_sam.inference.picture import Picture, Progress, batch_size, open_picture
 from napari_sam.inference.preprocess import to_model_xy
 from napari_sam.inference.views import View, coarser_views, list_views
 from napari_sam.inference.windows import level_scales, touches_inner_edge
@@ -28,7 +28,6 @@ from napari_sam.types import Window
 
 __all__ = ["AutoProgress", "AutomaticMaskGenerator"]
 
-BATCH = {"cpu": 2, "cuda": 256}  # prompts at once: what fits the cache there, what fills the device here
 STRIDES = (4, 2, 1)  # of the grids that the fast mode asks one after another
 
 
@@ -179,8 +178,7 @@ class _Scene:
         self._picture, self._region, self._view, self._shape = picture, region, view, shape
         self._origin = region[0], region[1]
         self._fast = self._settings.mode == "fast"
-        batch = self._settings.points_per_batch or BATCH.get(self._model.device.type, 16)
-        self._batch = batch
+        self._batch = self._settings.points_per_batch or batch_size(self._model)
         self._upsample = MaskUpsampler(
             view.window,
             self._model.mask_size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from napari_sam.model.products import fast_products
 from napari_sam.types import BoolArray, Window
 
 __all__ = ["MaskUpsampler", "UpsampledMask"]
@@ -59,15 +61,25 @@ class MaskUpsampler:
         self._cols = _resizing(mask_size, img_size, window.input_width, window.width)
         self._row_ends, self._col_ends = _reach(self._rows), _reach(self._cols)
 
+    def whole(self, logits: Tensor) -> BoolArray:
+        """Return the (n, height, width) masks of (n, m, m) float32 logits over all of the window."""
+        masks = np.zeros((len(logits), len(self._rows), len(self._cols)), bool)
+        for whole, one in zip(masks, logits.cpu(), strict=True):
+            mask = self(one)
+            row, col = mask.origin
+            whole[row : row + mask.patch.shape[0], col : col + mask.patch.shape[1]] = mask.patch
+        return masks
+
     def __call__(self, logits: Tensor) -> UpsampledMask:
-        """Return the mask of (m, m) float32 logits."""
+        """Return the mask of (m, m) float32 logits, and only the part of the window that it may cover."""
         low = logits > self._threshold - self._offset
         rows, cols = low.any(1).nonzero(), low.any(0).nonzero()
         if len(rows) == 0:
             return UpsampledMask(np.zeros((0, 0), bool), (0, 0), 0.0)
         (in_rows, out_rows) = self._part(int(rows[0]), int(rows[-1]), self._row_ends, len(logits))
         (in_cols, out_cols) = self._part(int(cols[0]), int(cols[-1]), self._col_ends, len(logits))
-        up = self._rows[out_rows, in_rows] @ logits[in_rows, in_cols] @ self._cols[out_cols, in_cols].T
+        with fast_products():
+            up = self._rows[out_rows, in_rows] @ logits[in_rows, in_cols] @ self._cols[out_cols, in_cols].T
         larger = int((up > self._threshold - self._offset).sum())
         smaller = int((up > self._threshold + self._offset).sum())
         stability = float(np.float32(smaller) / np.float32(larger)) if larger else 0.0
@@ -80,6 +92,7 @@ class MaskUpsampler:
         return slice(max(0, first - SUPPORT), min(size, last + 1 + SUPPORT)), slice(start, max(start, stop))
 
 
+@functools.lru_cache(maxsize=32)
 def _resizing(mask_size: int, img_size: int, input_length: int, length: int) -> Tensor:
     """Return the (length, mask_size) matrix that resizes one axis."""
     eye = torch.eye(mask_size)[None]
@@ -87,6 +100,7 @@ def _resizing(mask_size: int, img_size: int, input_length: int, length: int) -> 
     return F.interpolate(up, length, mode="linear", align_corners=False)[0].T.contiguous()
 
 
+@functools.lru_cache(maxsize=32)
 def _reach(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Return, for each low-resolution pixel, the first output pixel it reaches and one after the last."""
     touched = matrix != 0  # [out, in]

@@ -19,9 +19,10 @@ from napari_sam.model.folded_decoder import FoldedDecoder
 from napari_sam.model.sam import Sam
 from napari_sam.types import Window
 
-__all__ = ["Picture", "Progress", "open_picture", "view_of"]
+__all__ = ["Picture", "Progress", "batch_size", "open_picture", "view_of"]
 
 Progress = Callable[[int, int], None]
+BATCH = {"cpu": 2, "cuda": 128}  # prompts at once: what fits the cache there, what fills the device here
 MAX_PIXELS = 2**28  # of a window: its mask has as many in float32
 
 
@@ -68,6 +69,11 @@ class Picture:
             cache.put(key, decoder)
         self.keys[window] = key
         return decoder
+
+
+def batch_size(model: Sam) -> int:
+    """Return how many prompts a model decodes best at once on its device."""
+    return BATCH.get(model.device.type, 16)
 
 
 def open_picture(

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from napari_sam.errors import InputError
 from napari_sam.inference.embedding_cache import EmbeddingCache
+from napari_sam.inference.mask_upsampler import MaskUpsampler
 from napari_sam.inference.normalization import Normalization
-from napari_sam.inference.picture import Picture, Progress, open_picture, view_of
-from napari_sam.inference.preprocess import logits_to_masks, mask_to_logits, resample_logits, to_model_xy
+from napari_sam.inference.picture import Picture, Progress, batch_size, open_picture, view_of
+from napari_sam.inference.preprocess import mask_to_logits, resample_logits, to_model_xy
 from napari_sam.inference.prompt_check import check_prompts
 from napari_sam.inference.windows import close_up, level_scales, place_window, touches_inner_edge
 from napari_sam.model.sam import Sam
@@ -193,6 +194,42 @@ class Predictor:
             progress=progress,
         )
 
+    @torch.inference_mode()
+    def predict_boxes(self, boxes: npt.ArrayLike, *, progress: Progress | None = None) -> list[Prediction]:
+        """Predict one mask for each of n boxes, some at a time.
+
+        Parameters
+        ----------
+        boxes
+            (n, 4) array-like of (row0, col0, row1, col1), exclusive ends.
+        progress
+            As in `set_image`, if a window has to be encoded.
+
+        Returns
+        -------
+        list[Prediction]
+            In the order of the boxes, as `predict` would return them one by one.
+
+        Raises
+        ------
+        InputError
+            If no image is set or a box cannot be used.
+        """
+        shape = self.image_shape
+        checked = [check_prompts(None, None, box, None, shape, self.model.mask_size) for box in np.asarray(boxes)]
+        if self.model.spec.windowed:  # each box chooses its window
+            return [self.predict_prompts(prompts, False, progress=progress) for prompts in checked]
+        window = self._whole(shape)
+        decoder = self._picture.look(self.model, window, self.cache, progress)
+        corners = to_model_xy(np.array([prompts.box for prompts in checked]).reshape(-1, 2, 2), window)
+        found = []
+        for some in torch.from_numpy(corners.reshape(-1, 4)).to(self.model.device).split(batch_size(self.model)):
+            attended = decoder.attend(boxes=some)
+            logits, iou = decoder.masks(attended, multimask=False), attended.offered(multimask=False)
+            found += [self._prediction(window, *each) for each in zip(logits, iou, strict=True)]
+        self._window = window
+        return found
+
     def _windowed(self, shape: tuple[int, int]) -> bool:
         return self.model.spec.windowed and max(shape) > self.model.img_size
 
@@ -264,14 +301,17 @@ class Predictor:
             boxes = torch.from_numpy(corners.reshape(1, 4)).to(device)
         masks = self._mask_prompt(prompts.mask, window, mask_window)
         attended = decoder.attend(points=points, boxes=boxes, masks=masks)
-        logits = decoder.masks(attended, multimask=multimask)[0]
-        iou = attended.offered(multimask)[0]
+        logits = decoder.masks(attended, multimask=multimask)
+        return self._prediction(window, logits[0], attended.offered(multimask)[0])
+
+    def _prediction(self, window: Window, logits: Tensor, iou: Tensor) -> Prediction:
         order = torch.argsort(iou, descending=True, stable=True)
-        logits = logits[order]
+        logits = logits[order].cpu()
+        upsample = MaskUpsampler(window, self.model.mask_size, self.model.img_size, threshold=self.model.mask_threshold)
         return Prediction(
-            logits=logits.cpu().numpy(),
+            logits=logits.numpy(),
             scores=iou[order].cpu().numpy(),
-            patches=logits_to_masks(logits, window, self.model.img_size, self.model.mask_threshold),
+            patches=upsample.whole(logits),
             window=window,
             image_shape=self.image_shape,
         )

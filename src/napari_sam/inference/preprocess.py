@@ -12,7 +12,7 @@ from torch import Tensor
 
 from napari_sam.types import Window
 
-__all__ = ["logits_to_masks", "mask_to_logits", "resample_logits", "to_input", "to_model_xy"]
+__all__ = ["mask_to_logits", "resample_logits", "to_input", "to_model_xy"]
 
 MASK_LOGIT = 10.0  # what a yes or no of a binary mask prompt is worth
 
@@ -41,17 +41,6 @@ def to_model_xy(points: npt.NDArray[np.float64], window: Window) -> npt.NDArray[
     scale = np.array(window.scale)
     moved = (points - np.array([window.row, window.col])) * scale
     return moved[..., ::-1].astype(np.float32).copy()
-
-
-def logits_to_masks(logits: Tensor, window: Window, img_size: int, threshold: float = 0.0) -> npt.NDArray[np.bool_]:
-    """Bring (n, m, m) logits to the window's (n, height, width) pixels and threshold them, as in the authors' code."""
-    masks = np.empty((len(logits), window.height, window.width), dtype=bool)
-    for i, one in enumerate(logits):  # one at a time: float masks of large images are large
-        up = F.interpolate(one[None, None], (img_size, img_size), mode="bilinear", align_corners=False)
-        up = up[..., : window.input_height, : window.input_width]
-        up = F.interpolate(up, (window.height, window.width), mode="bilinear", align_corners=False)
-        masks[i] = (up[0, 0] > threshold).cpu().numpy()
-    return masks
 
 
 def mask_to_logits(mask: npt.NDArray[np.bool_], window: Window, img_size: int, mask_size: int) -> Tensor:
