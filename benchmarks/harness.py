@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import platform
 import statistics
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import torch
 
-__all__ = ["Result", "describe_machine", "parse_arguments", "report", "time_interleaved"]
+__all__ = ["Result", "describe_machine", "parse_arguments", "peak_memory", "report", "time_interleaved"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +30,13 @@ class Result:
     name
         What was timed.
     ours, theirs
-        Median seconds; theirs is None where there is nothing to compare with.
+        Medians, in `unit`; theirs is None where there is nothing to compare with.
     accuracy
         How close the two outcomes are, in words with a number.
     runs
         Timed runs of each.
+    unit
+        "s" or "bytes".
     """
 
     name: str
@@ -39,18 +44,24 @@ class Result:
     theirs: float | None
     accuracy: str
     runs: int
+    unit: str = "s"
     machine: dict[str, str | int] = field(default_factory=lambda: describe_machine())
 
     @property
     def ratio(self) -> float | None:
-        """How many times faster ours is."""
+        """How many times less ours takes."""
         return None if self.theirs is None else self.theirs / self.ours
 
     def row(self) -> str:
         """Format as a row of the Markdown table."""
-        theirs = "" if self.theirs is None else _seconds(self.theirs)
+        theirs = "" if self.theirs is None else self._text(self.theirs)
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}x"
-        return f"| {self.name} | {theirs} | {_seconds(self.ours)} | {ratio} | {self.accuracy} | {self.runs} |"
+        return f"| {self.name} | {theirs} | {self._text(self.ours)} | {ratio} | {self.accuracy} | {self.runs} |"
+
+    def _text(self, value: float) -> str:
+        if self.unit == "bytes":
+            return f"{value / 2**20:.0f} MB"
+        return f"{value:.2f} s" if value >= 1 else f"{1000 * value:.1f} ms"
 
 
 HEADER = "| what | segment-anything 1.0 | napari-sam-stack | ratio | accuracy | runs |\n|---|---|---|---|---|---|"
@@ -97,14 +108,32 @@ def parse_arguments(description: str, runs: int) -> argparse.Namespace:
     return arguments
 
 
-def report(result: Result, path: Path | None) -> None:
-    """Print the machine and the table row; write them as JSON where asked."""
-    print(", ".join(f"{key} {value}" for key, value in result.machine.items()))
+def report(results: Sequence[Result], path: Path | None) -> None:
+    """Print the machine and the rows of the table; write them as JSON where asked."""
+    print(", ".join(f"{key} {value}" for key, value in results[0].machine.items()))
     print(HEADER)
-    print(result.row())
+    for result in results:
+        print(result.row())
     if path is not None:
-        path.write_text(json.dumps(asdict(result) | {"ratio": result.ratio}, indent=1) + "\n")
+        path.write_text(json.dumps([asdict(result) | {"ratio": result.ratio} for result in results], indent=1) + "\n")
 
 
-def _seconds(value: float) -> str:
-    return f"{value:.2f} s" if value >= 1 else f"{1000 * value:.1f} ms"
+def peak_memory(function: Callable[[], object]) -> int:
+    """Return by how many bytes the process grew at most while a function ran, sampled every 5 ms."""
+    process, peak, stop = psutil.Process(), 0, threading.Event()
+    gc.collect()
+    before = process.memory_info().rss
+
+    def watch() -> None:
+        nonlocal peak
+        while not stop.wait(0.005):
+            peak = max(peak, process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        function()
+    finally:
+        stop.set()
+        watcher.join()
+    return max(0, peak - before)

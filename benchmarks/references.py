@@ -11,7 +11,10 @@ import torch
 import napari_sam as ns
 from napari_sam.sample_data import nuclei
 
-__all__ = ["random_vit_b", "sample_image", "sample_pixels"]
+__all__ = ["agreement", "click_agreement", "random_vit_b", "sample_image", "sample_pixels"]
+
+
+LOUDER = 10
 
 
 def random_vit_b(seed: int = 0) -> tuple[Any, Any]:
@@ -24,9 +27,36 @@ def random_vit_b(seed: int = 0) -> tuple[Any, Any]:
         for name, parameter in ours.named_parameters():
             if name.endswith(("pos_embed", "rel_pos_h", "rel_pos_w")):  # zeros in a fresh model
                 parameter.normal_(std=0.1, generator=generator)
+        quality = ours.mask_decoder.iou_prediction_head.layers[-1]
+        quality.weight.mul_(0.2)
+        quality.bias.fill_(0.5)  # between 0 and 1, as trained weights predict
+        for mlp in ours.mask_decoder.output_hypernetworks_mlps:  # logits as loud as trained ones
+            mlp.layers[-1].weight.mul_(LOUDER)
+            mlp.layers[-1].bias.mul_(LOUDER)
     theirs = sam_model_registry["vit_b"]()
     theirs.load_state_dict(ours.state_dict())
     return ours, theirs.eval()
+
+
+def agreement(ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Return the IoU of each pair of (n, H, W) masks; 1 where both are empty."""
+    both = np.logical_and(ours, theirs).sum(axis=(1, 2))
+    either = np.logical_or(ours, theirs).sum(axis=(1, 2))
+    return np.divide(both, either, out=np.ones(len(both)), where=either > 0)
+
+
+def click_agreement(model: Any, other: Any, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """Return the IoUs of the masks that two of our models make of a grid of 8 x 8 clicks on one image."""
+    predictors = [ns.Predictor(model), ns.Predictor(other)]
+    for predictor in predictors:
+        predictor.set_image(image, normalization="none")
+    height, width = image.shape[:2]
+    ious = []
+    for row in np.linspace(height / 16, height - height / 16, 8):
+        for col in np.linspace(width / 16, width - width / 16, 8):
+            one, two = (predictor.predict(points=[(row, col)], multimask=False).masks for predictor in predictors)
+            ious.append(agreement(one, two))
+    return np.concatenate(ious)
 
 
 def sample_image(size: int, seed: int = 0) -> npt.NDArray[np.uint8]:

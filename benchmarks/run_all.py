@@ -10,7 +10,14 @@ from pathlib import Path
 
 from harness import HEADER, Result
 
-BENCHMARKS = ("encode_vit_b.py", "prompt_latency.py", "bundled_window.py")
+BENCHMARKS = (
+    "encode_vit_b.py",
+    "prompt_latency.py",
+    "boxes.py",
+    "automatic.py",
+    "automatic_memory.py",
+    "bundled_window.py",
+)
 
 
 def main() -> None:
@@ -21,9 +28,9 @@ def main() -> None:
             path = Path(folder) / f"{name}.json"
             command = [sys.executable, str(Path(__file__).parent / name), *sys.argv[1:], "--json", str(path)]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            fields = json.loads(path.read_text())
-            fields.pop("ratio")
-            results.append(Result(**fields))
+            for fields in json.loads(path.read_text()):
+                fields.pop("ratio")
+                results.append(Result(**fields))
     for key, value in results[0].machine.items():
         print(f"- {key}: {value}")
     print(f"\n{HEADER}")

@@ -17,7 +17,7 @@ WINDOW = (1500, 980)
 
 
 def main() -> None:
-    """Write `dock.png` (the window at work) and `demo.png` (the overlay of the demo without a display)."""
+    """Write `dock.png` and `auto.png` (the docks at work) and `demo.png` (the demo's overlay without a display)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=IMAGES, help="folder of the pictures (default %(default)s)")
     folder: Path = parser.parse_args().output
@@ -25,6 +25,7 @@ def main() -> None:
     sample = demo_sample()
     Image.fromarray(draw_overlay(sample, segment_sample(sample))).save(folder / "demo.png", optimize=True)
     photograph_dock(sample, folder / "dock.png")
+    photograph_auto(sample, folder / "auto.png")
     for path in sorted(folder.glob("*.png")):
         print(path, Image.open(path).size)
 
@@ -44,6 +45,29 @@ def photograph_dock(sample: DemoSample, path: Path) -> None:
         dock.accept()
     dock.add_point(last, positive=True)
     dock.wait_idle(timeout=120)
+    save_window(viewer, path)
+
+
+def photograph_auto(sample: DemoSample, path: Path) -> None:
+    """Find all objects, filter them, settle some, mark two to be merged, and save the window."""
+    viewer = napari.Viewer(title="napari", show=True)
+    viewer.window.resize(*WINDOW)
+    image = viewer.add_image(sample.image, name=sample.name)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-stack", "SAM Auto")
+    dock.set_image(image)
+    dock.set_model("cells")
+    dock.run()
+    dock.wait_idle(timeout=600)
+    dock.set_filter(pred_iou_thresh=0.4, min_area=80, max_area=900, conditions=["solidity>0.85", "intensity_mean<175"])
+    for label in list(dock.objects)[:5]:
+        dock.accept(label)
+    dock.switch_tool("accept")
+    dock.wait_idle()
+    save_window(viewer, path)
+
+
+def save_window(viewer: napari.Viewer, path: Path) -> None:
+    """Save a picture of the whole window and close it."""
     settle()
     window = viewer.screenshot(canvas_only=False, flash=False)  # (H, W, 4)
     Image.fromarray(window[..., :3]).save(path, optimize=True)

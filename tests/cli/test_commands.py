@@ -85,6 +85,34 @@ def test_a_journal_is_replayed(image, tmp_path, capsys):
     assert main(["segment", str(image), "-o", str(out), "--replay", str(journal), "--plane", "3"]) == 2
 
 
+def test_a_journal_with_two_ways_of_seeing_a_plane_is_replayed(image, tmp_path, capsys):
+    pixels = np.asarray(Image.open(image))
+    seen = {
+        "event": "image", "plane": [], "shape": list(pixels.shape), "digest": digest_array(pixels),
+        "normalization": {"low": [20.0], "high": [160.0]}, "fingerprint": load_model().fingerprint,
+    }  # fmt: skip
+    base = np.zeros(pixels.shape, np.int32)
+    base[0, 0] = 9
+    events = [
+        {"event": "session", "version": 1},
+        {**seen, "id": 1},
+        {"event": "predict", "id": 1, "image": 1, "points": [[30, 30]], "labels": [1], "box": None},
+        {"event": "commit", "predict": 1, "candidate": 0, "label": 1, "overwrite": False},
+        {**seen, "id": 2, "normalization": {"low": [0.0], "high": [255.0]}},
+        {"event": "predict", "id": 2, "image": 2, "points": [[30, 90]], "labels": [1], "box": None},
+        {"event": "base", "image": 2, "labels": pack_array(base)},
+        {"event": "commit", "predict": 2, "candidate": 0, "label": 10, "overwrite": False},
+        {**seen, "id": 3, "digest": "0" * 32},
+    ]
+    (tmp_path / "j.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    out = tmp_path / "labels.tif"
+    status = main(["segment", str(image), "-o", str(out), "--replay", str(tmp_path / "j.jsonl")])
+    assert status == 0, capsys.readouterr().err
+    labels = read_labels(out)
+    assert set(np.unique(labels)) == {0, 9, 10}
+    assert labels[30, 90] == 10
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -10,7 +10,7 @@ from napari_sam.inference.predictor import Predictor
 from napari_sam.io.journal import digest_array, pack_array
 from napari_sam.model.build import build_from_spec
 from napari_sam.pipeline.label_editor import LabelEditor
-from napari_sam.pipeline.replay import Replay, journal_images
+from napari_sam.pipeline.replay import Replay, choose_image, journal_images, journal_planes
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (90, 110)).astype(np.uint8)
 
@@ -55,11 +55,11 @@ def session(tiny_cell_model):
     return events, labels
 
 
-def _predict(number, points, labels, prediction, box=None, feedback=None):
+def _predict(number, points, labels, prediction, box=None, feedback=None, image=1):
     w = prediction.window
     window = [w.row, w.col, w.height, w.width, w.input_height, w.input_width]
     return {
-        "event": "predict", "id": number, "image": 1, "points": points, "labels": labels, "box": box, "mask": None,
+        "event": "predict", "id": number, "image": image, "points": points, "labels": labels, "box": box, "mask": None,
         "feedback": feedback, "multimask": None, "window": window,
     }  # fmt: skip
 
@@ -88,3 +88,44 @@ def test_a_mask_that_comes_out_differently_is_not_written(session, tiny_cell_mod
     commit["digest"] = "0" * 32
     with pytest.raises(InputError, match="came out differently"):
         Replay(tiny_cell_model, events, journal_images(events)[0]).run(IMAGE)
+
+
+def test_a_session_that_went_on_with_another_model_ends_with_the_labels_of_both(
+    session, tiny_cell_model, tiny_spec_cell
+):
+    events, labels = session
+    other = build_from_spec(tiny_spec_cell, seed=9)
+    predictor = Predictor(other)
+    predictor.set_image(IMAGE)
+    result = predictor.predict(points=[(70, 90)])
+    both = labels.copy()
+    edit = LabelEditor(both).commit(result.patches[0], result.window.slices, overwrite=True)
+    first = journal_images(events)[0]
+    events += [
+        {**first, "id": 2, "fingerprint": other.fingerprint},
+        _predict(9, [[70, 90]], [1], result, image=2),
+        {"event": "base", "image": 2, "labels": pack_array(labels)},
+        {"event": "commit", "predict": 9, "candidate": 0, "label": edit.label, "overwrite": True},
+        {**first, "id": 3},  # looked at again in the end, and nothing written
+    ]
+    assert journal_planes(events) == [()]
+    chosen = choose_image(events, (), IMAGE)
+    assert chosen["id"] == 2
+    np.testing.assert_array_equal(Replay(other, events, chosen).run(IMAGE), both)
+    events.append({"event": "undo", "image": 1})  # and with the first model again
+    assert choose_image(events, (), IMAGE)["id"] == 1
+
+
+def test_the_image_is_told_by_its_pixels(session):
+    events, _ = session
+    first = journal_images(events)[0]
+    events += [
+        {**first, "id": 2, "digest": digest_array(IMAGE + 1)},
+        {"event": "base", "image": 2, "labels": pack_array(np.zeros(IMAGE.shape, np.int32))},
+        {**first, "id": 3, "plane": [4]},
+    ]
+    assert choose_image(events, (), IMAGE)["id"] == 1
+    assert choose_image(events, (), IMAGE + 1)["id"] == 2
+    assert choose_image(events, (), IMAGE + 2)["id"] == 2  # which then says that the pixels differ
+    assert journal_planes(events) == [()]  # plane 4 was only looked at
+    assert journal_planes([event for event in events if event["event"] == "image"]) == [(), (4,)]

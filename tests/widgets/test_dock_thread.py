@@ -175,10 +175,10 @@ def test_other_errors_reach_naparis_notifications(
     open_dock: OpenDock, noise: Image, gated_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr("napari_sam.widgets.prompt_dock.notification_manager.dispatch", seen.append)
+    monkeypatch.setattr("napari_sam.widgets.reporter.notification_manager.dispatch", seen.append)
     gated_model.gate.set()
     dock = open_dock(noise, model=gated_model)
-    monkeypatch.setattr(gated_model, "decode", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("napari_sam.inference.predictor.Predictor.predict_prompts", lambda *_, **__: 1 / 0)
     dock.add_point((20, 22))
     with pytest.raises(ZeroDivisionError):
         dock.wait_idle()

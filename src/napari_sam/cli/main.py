@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import typer
 
 import napari_sam
+from napari_sam.cli.auto import auto
 from napari_sam.cli.demo import demo
 from napari_sam.cli.evaluate import app as evaluate_app
 from napari_sam.cli.models import app as models_app
@@ -20,6 +21,7 @@ __all__ = ["app", "main"]
 
 # Newer versions of typer carry a click of their own: take the class that typer's errors derive from.
 ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="napari-sam",
@@ -48,18 +50,24 @@ def _options(
 app.command()(demo)
 app.add_typer(models_app, name="models")
 app.command()(segment)
+app.command()(auto)
 app.command()(train)
 app.add_typer(evaluate_app, name="evaluate")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit status: 0 success, 1 some items failed, 2 unusable arguments or input."""
+    """Run a command line and return its exit status.
+
+    0: success; 1: some items failed; 2: unusable arguments or input; 130: interrupted by the user.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     verbose = "--verbose" in arguments
     arguments = [argument for argument in arguments if argument != "--verbose"]
     command = typer.main.get_command(app)
     try:
         status = command.main(arguments, prog_name="napari-sam", standalone_mode=False)
+        if status == INTERRUPTED:  # newer versions of typer turn the exception into a status
+            raise KeyboardInterrupt
         return status if isinstance(status, int) else 0
     except NapariSamError as error:
         if verbose:
@@ -67,12 +75,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             typer.echo(str(error), err=True)
         return 2
+    except MemoryError as error:
+        if verbose:
+            traceback.print_exc()
+        else:
+            typer.echo(
+                f"There is not enough memory ({error}): take a smaller image or less demanding settings.", err=True
+            )
+        return 2
     except ClickException as error:
         typer.echo(_sentence(error), err=True)
         return 2
     except (typer.Abort, KeyboardInterrupt):
         typer.echo("Stopped.", err=True)
-        return 130
+        return INTERRUPTED
 
 
 def _sentence(error: Exception) -> str:

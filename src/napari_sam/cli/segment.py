@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_sam.cli.arguments import keep_image, numbers, stretch
 from napari_sam.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,10 +52,9 @@ def segment(
             "Say what to segment in one way: with --point, --negative, --box and --mask, or --prompts, or --replay."
         )
     check_output(output)
-    if output.absolute() == image.absolute():
-        raise InputError(f"The labels would replace the image {image}: give another --output.")
-    where = _numbers(plane, int, "--plane") if plane else None
-    picked = _numbers(channels, int, "--channels") if channels else None
+    keep_image(output, image)
+    where = numbers(plane, int, "--plane") if plane else None
+    picked = numbers(channels, int, "--channels") if channels else None
     if replay is not None:
         labels = _replay(replay, image, where, model, checkpoint, device)
         results: list[ObjectResult] = []
@@ -63,7 +63,7 @@ def segment(
         shape = int(pixels.shape[0]), int(pixels.shape[1])
         what = _from_table(prompts, shape, where) if prompts else _from_options(point, negative, box, mask)
         loaded = load_model(model, checkpoint=checkpoint, device=device)
-        labels, results = _segment(loaded, pixels, what, _stretch(normalization), picked, overwrite)
+        labels, results = _segment(loaded, pixels, what, stretch(normalization), picked, overwrite)
     _report(labels, results, output, as_json=json)
 
 
@@ -111,20 +111,20 @@ def _replay(
     from napari_sam.io.images import read_image
     from napari_sam.io.journal import read_journal
     from napari_sam.model.load import load_model
-    from napari_sam.pipeline.replay import Replay, journal_images
+    from napari_sam.pipeline.replay import Replay, choose_image, journal_planes
 
     events = read_journal(journal)
-    images = journal_images(events)
-    if plane is not None:
-        images = [event for event in images if tuple(event["plane"]) == plane]
-    if len(images) != 1:
-        planes = ", ".join(sorted({",".join(map(str, event["plane"])) or "-" for event in journal_images(events)}))
+    planes = journal_planes(events)
+    fitting = planes if plane is None else [known for known in planes if known == plane]
+    if len(fitting) != 1:
+        known = ", ".join(sorted(",".join(map(str, known)) or "-" for known in planes))
         raise InputError(
-            f"The journal {journal} holds {len(images)} images that fit (planes {planes or 'none'}): "
+            f"The journal {journal} holds labels of {len(fitting)} planes that fit (planes {known or 'none'}): "
             "pick one with --plane."
         )
-    pixels = read_image(image, tuple(images[0]["plane"]) or None)
-    return Replay(load_model(model, checkpoint=checkpoint, device=device), events, images[0]).run(pixels)
+    pixels = read_image(image, fitting[0] or None)
+    chosen = choose_image(events, fitting[0], pixels)
+    return Replay(load_model(model, checkpoint=checkpoint, device=device), events, chosen).run(pixels)
 
 
 def _from_options(
@@ -168,32 +168,15 @@ def _on_plane(given: tuple[int | None, int | None], plane: tuple[int, ...]) -> b
     return not said or said == plane[-len(said) :]
 
 
-def _stretch(text: str) -> str | tuple[float, float]:
-    if text in ("auto", "none"):
-        return text
-    values = _numbers(text, float, "--normalization")
-    if len(values) != 2:
-        raise InputError(f"--normalization is {text!r}: give auto, none or LOW,HIGH.")
-    return values[0], values[1]
-
-
 def _pair(text: str, option: str) -> tuple[float, float]:
-    values = _numbers(text, float, option)
+    values = numbers(text, float, option)
     if len(values) != 2:
         raise InputError(f"{option} is {text!r}: give ROW,COL.")
     return values[0], values[1]
 
 
 def _corners(text: str) -> tuple[float, float, float, float]:
-    values = _numbers(text, float, "--box")
+    values = numbers(text, float, "--box")
     if len(values) != 4:
         raise InputError(f"--box is {text!r}: give R0,C0,R1,C1.")
     return values[0], values[1], values[2], values[3]
-
-
-def _numbers(text: str, kind: type, option: str) -> tuple[Any, ...]:
-    try:
-        return tuple(kind(part) for part in text.split(","))
-    except ValueError:
-        whole = "whole numbers" if kind is int else "numbers"
-        raise InputError(f"{option} is {text!r}: give {whole} with commas between them.") from None

@@ -126,20 +126,26 @@ AUTO_PRESETS: dict[str, dict[str, Any]] = {
     "natural": {},
     "cells": {
         "points_per_side": 16,
-        "pred_iou_thresh": 0.5,
-        "stability_score_thresh": 0.8,
+        "pred_iou_thresh": 0.3,
+        "stability_score_thresh": 0.87,
+        "box_nms_thresh": 0.3,
+        "crop_nms_thresh": 0.3,
         "min_mask_region_area": 10,
         "min_area": 10,
+        "overlap": "whole",
         "remove_background": True,
     },
     "tissue": {
         "points_per_side": 24,
-        "pred_iou_thresh": 0.5,
+        "pred_iou_thresh": 0.3,
         "stability_score_thresh": 0.8,
+        "box_nms_thresh": 0.5,
+        "crop_nms_thresh": 0.5,
         "crop_n_layers": 1,
         "min_mask_region_area": 30,
         "min_area": 30,
         "nesting": "leaf",
+        "overlap": "score",
         "remove_background": True,
     },
 }
@@ -172,7 +178,7 @@ def parse_condition(condition: str) -> tuple[str, str, float]:
     InputError
         If it has another form.
     """
-    found = re.fullmatch(r"\s*([a-z_][a-z_0-9-]*)\s*(<=|>=|<|>)\s*([-+]?[\d.]+(?:e[-+]?\d+)?)\s*", condition)
+    found = re.fullmatch(r"\s*([a-z_][a-z_0-9-]*)\s*(<=|>=|<|>)\s*([-+]?[\d.]+(?:e[-+]?\d+)?)\s*", str(condition))
     try:
         if found is not None:
             return found[1], found[2], float(found[3])

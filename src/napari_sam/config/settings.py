@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from napari_sam.errors import InputError
 __all__ = ["read_settings_file", "settings_from"]
 
 Settings = TypeVar("Settings")
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
 def read_settings_file(file: Path, what: str) -> dict[str, Any]:
@@ -23,7 +25,7 @@ def read_settings_file(file: Path, what: str) -> dict[str, Any]:
         If the file cannot be read.
     """
     try:
-        return tomllib.loads(file.read_text())
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"Cannot read the {what} settings {file}: {error}; give a TOML file.") from error
 
@@ -47,10 +49,12 @@ def settings_from(cls: type[Settings], values: dict[str, Any], what: str) -> Set
             if not isinstance(value, list | tuple):
                 raise InputError(f"Setting {name} is {value!r}: give a list.")
             clean[name] = tuple(value)
-        elif isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        elif type(default) is float and isinstance(value, Real) and not isinstance(value, bool):
             clean[name] = float(value)
+        elif type(default) is int and isinstance(value, Integral) and not isinstance(value, bool):
+            clean[name] = int(value)  # NumPy's, too
         elif not isinstance(value, type(default)) or isinstance(value, bool) != isinstance(default, bool):
-            raise InputError(f"Setting {name} is {value!r}: give a {type(default).__name__}.")
+            raise InputError(f"Setting {name} is {value!r}: give {KINDS.get(type(default), type(default).__name__)}.")
         else:
             clean[name] = value
     return cls(**clean)

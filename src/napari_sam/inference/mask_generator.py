@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from napari_sam.errors import InputError
 from napari_sam.inference.embedding_cache import EmbeddingCache
 from napari_sam.inference.mask_upsampler import MaskUpsampler, UpsampledMask
 from napari_sam.inference.normalization import Normalization
-from napari_sam.inference.picture import Picture, Progress, batch_size, open_picture
+from napari_sam.inference.picture import Picture, Progress, batch_size, encode_batch, open_picture
 from napari_sam.inference.preprocess import to_model_xy
 from napari_sam.inference.views import View, coarser_views, list_views
 from napari_sam.inference.windows import level_scales, touches_inner_edge
@@ -41,10 +41,13 @@ class AutoProgress:
         Units of work; the total may change. They are equal at the end.
     found
         New candidates in pixels of the whole image, before duplicates are removed.
+    asked
+        Prompts decoded so far; the fast mode deals with many points without asking them.
     """
 
     done: int
     total: int
+    asked: int = 0
     found: tuple[MaskRecord, ...] = ()
 
 
@@ -138,21 +141,24 @@ class AutomaticMaskGenerator:
         shape = region[2] - region[0], region[3] - region[1]
         views = list_views(self.model, shape, self.settings, self.point_grids)
         encoding = _encoding_units(self.model)
-        done, total = 0, sum(encoding + len(view.points) for view in views)
+        done, asked, total = 0, 0, sum(encoding + len(view.points) for view in views)
         last = len(level_scales(shape, self.model.img_size)) - 1
         yield AutoProgress(done=0, total=total)
         while views:
             cut: dict[int, list[npt.NDArray[np.float64]]] = {}
-            for view in views:
-                scene = _Scene(self, picture, region, view, shape)
-                scene.look(progress)
-                done += encoding
-                yield AutoProgress(done=done, total=total)
-                for asked, found in scene.search():
-                    done += asked
-                    yield AutoProgress(done=done, total=total, found=tuple(found))
-                if 0 <= view.level < last and self.model.spec.windowed:
-                    cut.setdefault(view.level, []).extend(scene.cut)
+            for some in _in_batches(views, encode_batch(self.model)):
+                windows = [_shifted(view.window, region) for view in some]
+                decoders = picture.look_at_all(self.model, windows, self.cache, progress)
+                done += encoding * len(some)
+                yield AutoProgress(done=done, total=total, asked=asked)
+                for view, decoder in zip(some, decoders, strict=True):
+                    scene = _Scene(self, picture, region, view, decoder)
+                    for dealt, prompts, found in scene.search():
+                        done += dealt
+                        asked += prompts
+                        yield AutoProgress(done=done, total=total, found=tuple(found), asked=asked)
+                    if 0 <= view.level < last and self.model.spec.windowed:
+                        cut.setdefault(view.level, []).extend(scene.cut)
             views = [
                 coarser
                 for level, points in cut.items()
@@ -160,7 +166,7 @@ class AutomaticMaskGenerator:
                 for coarser in coarser_views(self.model, shape, np.array(points), level)
             ]
             total += sum(encoding + len(view.points) for view in views)
-        yield AutoProgress(done=total, total=total)
+        yield AutoProgress(done=total, total=total, asked=asked)
 
 
 class _Scene:
@@ -172,11 +178,12 @@ class _Scene:
         picture: Picture,
         region: tuple[int, int, int, int],
         view: View,
-        shape: tuple[int, int],
+        decoder: FoldedDecoder,
     ) -> None:
-        self._model, self._settings, self._cache = generator.model, generator.settings, generator.cache
-        self._picture, self._region, self._view, self._shape = picture, region, view, shape
+        self._model, self._settings = generator.model, generator.settings
+        self._picture, self._view, self._decoder = picture, view, decoder
         self._origin = region[0], region[1]
+        self._shape = region[2] - region[0], region[3] - region[1]
         self._fast = self._settings.mode == "fast"
         self._batch = self._settings.points_per_batch or batch_size(self._model)
         self._upsample = MaskUpsampler(
@@ -186,29 +193,15 @@ class _Scene:
             threshold=self._model.mask_threshold,
             offset=self._settings.stability_score_offset,
         )
-        self._decoder: FoldedDecoder | None = None
         self.cut: list[npt.NDArray[np.float64]] = []  # points whose masks run out of the window
 
-    def look(self, progress: Progress | None) -> None:
-        """Encode the view."""
-        window = self._view.window
-        there = Window(
-            row=window.row + self._origin[0],
-            col=window.col + self._origin[1],
-            height=window.height,
-            width=window.width,
-            input_height=window.input_height,
-            input_width=window.input_width,
-        )
-        self._decoder = self._picture.look(self._model, there, self._cache, progress)
-
-    def search(self) -> Iterator[tuple[int, list[MaskRecord]]]:
-        """Ask all points, some at a time; yield how many were dealt with and what was found."""
+    def search(self) -> Iterator[tuple[int, int, list[MaskRecord]]]:
+        """Deal with all points, some at a time; yield how many those are, how many were asked, and what was found."""
         points = self._view.points
         if not self._fast:
             for start in range(0, len(points), self._batch):
                 some = points[start : start + self._batch]
-                yield len(some), self._ask(some)
+                yield len(some), len(some), self._ask(some)
             return
         waiting = points
         for stride in STRIDES:
@@ -217,14 +210,12 @@ class _Scene:
             for start in range(0, len(some), self._batch):
                 batch = some[start : start + self._batch]
                 found = self._ask(batch)
-                yield len(batch), found
                 hidden = _covered(waiting, found, self._origin)
                 waiting = waiting[~hidden]
-                yield int(hidden.sum()), []
+                yield len(batch) + int(hidden.sum()), len(batch), found
 
     @torch.inference_mode()
     def _ask(self, points: npt.NDArray[np.float64]) -> list[MaskRecord]:
-        assert self._decoder is not None  # noqa: S101 - look comes first
         window, device = self._view.window, self._model.device
         xy = torch.from_numpy(to_model_xy(points, window))[:, None].to(device)
         attended = self._decoder.attend(points=(xy, torch.ones(len(points), 1, dtype=torch.int, device=device)))
@@ -273,7 +264,17 @@ class _Scene:
             return touches_inner_edge(mask.patch, window, self._shape, mask.origin)
         row, col = self._origin
         box = record.box[0] - row, record.box[1] - col, record.box[2] - row, record.box[3] - col
-        return record.area > 0 and near_crop_edge(box, self._view.box, self._shape)
+        if record.area == 0:  # the authors' box of an empty mask is the crop's first pixel
+            box = self._view.box[:2] * 2
+        return near_crop_edge(box, self._view.box, self._shape)
+
+
+def _in_batches(views: Sequence[View], size: int) -> Iterator[Sequence[View]]:
+    return (views[start : start + size] for start in range(0, len(views), size))
+
+
+def _shifted(window: Window, region: tuple[int, int, int, int]) -> Window:
+    return replace(window, row=window.row + region[0], col=window.col + region[1])
 
 
 def _every(waiting: npt.NDArray[np.float64], points: npt.NDArray[np.float64], stride: int) -> npt.NDArray[np.bool_]:
@@ -288,9 +289,12 @@ def _every(waiting: npt.NDArray[np.float64], points: npt.NDArray[np.float64], st
 def _covered(
     points: npt.NDArray[np.float64], found: Sequence[MaskRecord], origin: tuple[int, int]
 ) -> npt.NDArray[np.bool_]:
-    """Tell which points lie in one of the masks."""
+    """Tell which points lie in the smallest mask of one of the prompts; larger ones may hold other objects."""
     inside = np.zeros(len(points), bool)
-    for record in found:
+    smallest: dict[tuple[float, float], MaskRecord] = {}
+    for record in sorted(found, key=lambda record: -record.area):
+        smallest[record.point] = record
+    for record in smallest.values():
         row0, col0, row1, col1 = record.box
         at = np.rint(points + np.array(origin)).astype(int) - np.array([row0, col0])
         near = np.flatnonzero(((at >= 0) & (at < [row1 - row0, col1 - col0])).all(axis=1) & ~inside)
@@ -306,17 +310,23 @@ def _encoding_units(model: Sam) -> int:
 def _check_region(region: tuple[int, int, int, int] | None, shape: tuple[int, int]) -> tuple[int, int, int, int]:
     if region is None:
         return 0, 0, *shape
-    row0, col0, row1, col1 = (int(side) for side in region)
+    try:
+        row0, col0, row1, col1 = (int(side) for side in region)
+    except (TypeError, ValueError, OverflowError):
+        row0 = row1 = -1
     if not (0 <= row0 < row1 <= shape[0] and 0 <= col0 < col1 <= shape[1]):
         raise InputError(
-            f"The region {tuple(region)} is no part of the image of {shape[0]} rows and {shape[1]} columns: give "
+            f"The region {region} is no part of the image of {shape[0]} rows and {shape[1]} columns: give "
             "(row0, col0, row1, col1) inside it."
         )
     return row0, col0, row1, col1
 
 
 def _check_grids(grids: Sequence[npt.ArrayLike], layers: int) -> list[npt.NDArray[np.float64]]:
-    checked = [np.asarray(grid, np.float64) for grid in grids]
+    try:
+        checked = [np.asarray(grid, np.float64) for grid in grids]
+    except (TypeError, ValueError):
+        checked = [np.empty(0)] * (layers + 1)
     if len(checked) < layers + 1:
         raise InputError(f"There are {len(checked)} point grids: give one for the image and each of {layers} layers.")
     for grid in checked:

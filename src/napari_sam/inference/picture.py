@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from napari_sam.errors import InputError
 from napari_sam.inference.embedding_cache import EmbeddingCache, embedding_key
@@ -19,10 +22,11 @@ from napari_sam.model.folded_decoder import FoldedDecoder
 from napari_sam.model.sam import Sam
 from napari_sam.types import Window
 
-__all__ = ["Picture", "Progress", "batch_size", "open_picture", "view_of"]
+__all__ = ["Picture", "Progress", "batch_size", "encode_batch", "open_picture", "view_of"]
 
 Progress = Callable[[int, int], None]
 BATCH = {"cpu": 2, "cuda": 128}  # prompts at once: what fits the cache there, what fills the device here
+ENCODE_BATCH = {"cuda": 8}
 MAX_PIXELS = 2**28  # of a window: its mask has as many in float32
 
 
@@ -40,7 +44,6 @@ class Picture:
         """(H, W) of the image."""
         return int(self.image.shape[0]), int(self.image.shape[1])
 
-    @torch.inference_mode()
     def look(
         self, model: Sam, window: Window, cache: EmbeddingCache, progress: Progress | None = None
     ) -> FoldedDecoder:
@@ -51,29 +54,50 @@ class Picture:
         InputError
             If the window holds too many pixels.
         """
-        decoder = cache.get(self.keys[window]) if window in self.keys else None
-        if decoder is not None:
-            return decoder
+        return self.look_at_all(model, [window], cache, progress)[0]
+
+    @torch.inference_mode()
+    def look_at_all(
+        self, model: Sam, windows: Sequence[Window], cache: EmbeddingCache, progress: Progress | None = None
+    ) -> list[FoldedDecoder]:
+        """Return several windows ready for prompts; those that are new are encoded together."""
+        ready: dict[Window, FoldedDecoder] = {}
+        inputs: dict[Window, Tensor] = {}
+        for window in windows:
+            decoder = cache.get(self.keys[window]) if window in self.keys else None
+            if decoder is None:
+                rgb = self._pixels(window)
+                self.keys[window] = embedding_key(rgb, window, model)
+                decoder = cache.get(self.keys[window])
+                if decoder is None:
+                    inputs[window] = to_input(rgb, window, model.spec.preprocess)
+            if decoder is not None:
+                ready[window] = decoder
+        if inputs:
+            with _reporting(model, progress):
+                embedding = model.encode(list(inputs.values()))
+            for number, window in enumerate(inputs):
+                ready[window] = FoldedDecoder(model, embedding.of_image(number))
+                cache.put(self.keys[window], ready[window])
+        return [ready[window] for window in windows]
+
+    def _pixels(self, window: Window) -> npt.NDArray[np.uint8]:
         if window.height * window.width > MAX_PIXELS:
             raise InputError(
                 f"The model would have to look at {window.height} x {window.width} pixels at once: give a smaller "
                 "part of the image, or prompts that lie closer together for a model that looks through windows."
             )
-        rgb = apply_normalization(self.image[window.slices], self.normalization, self.channels)
-        key = embedding_key(rgb, window, model)
-        decoder = cache.get(key)
-        if decoder is None:
-            with _reporting(model, progress):
-                embedding = model.encode(to_input(rgb, window, model.spec.preprocess))
-            decoder = FoldedDecoder(model, embedding)
-            cache.put(key, decoder)
-        self.keys[window] = key
-        return decoder
+        return apply_normalization(self.image[window.slices], self.normalization, self.channels)
 
 
 def batch_size(model: Sam) -> int:
     """Return how many prompts a model decodes best at once on its device."""
     return BATCH.get(model.device.type, 16)
+
+
+def encode_batch(model: Sam) -> int:
+    """Return how many windows a model encodes best at once on its device."""
+    return ENCODE_BATCH.get(model.device.type, 1)
 
 
 def open_picture(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import struct
+import warnings
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,13 @@ __all__ = ["guess_architecture", "load_weights", "read_state_dict"]
 _IGNORED = ("pixel_mean", "pixel_std")
 _LORA = ("qkv.qkv_proj", "mlp.mlp_layer", ".w_a_linear", ".w_b_linear", "lora_")
 _VIT_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
+_HEAD = 256
+_PICKLED = (b"PK\x03\x04", b"\x80")  # how torch.save begins, today and before 1.6
+# what the readers make of damaged files
+_DAMAGED = (
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError),
+    *(TypeError, ValueError, BadZipFile, SafetensorError, struct.error, zlib.error),
+)
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -46,23 +56,45 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 def _read(path: Path) -> Any:
     try:
         with path.open("rb") as stream:
-            head = stream.read(9)
-        if len(head) == 9 and head[8:] == b"{":  # safetensors: 8 bytes of length, then JSON
+            head = stream.read(_HEAD)
+        if head[8:9] == b"{" and not head.startswith(_PICKLED):  # safetensors: 8 bytes of length, then JSON
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        _check_head(path, head)
+        with warnings.catch_warnings():  # torch wonders aloud about damaged files before it gives them up
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Weights only load failed" in str(error) and "Unsupported" in str(error):
+        if "Unsupported global" in str(error) or "Unsupported class" in str(error):
             raise CheckpointError(
                 f"{path} holds Python objects besides weights and is not loaded, because that could run foreign code: "
                 "save it again as a plain state dict or as safetensors."
             ) from error
         raise _damaged(path, error) from error
-    except (SafetensorError, BadZipFile, EOFError, RuntimeError, ValueError, KeyError, OSError) as error:
+    except _DAMAGED as error:
         raise _damaged(path, error) from error
 
 
+def _check_head(path: Path, head: bytes) -> None:
+    """Say what the file is if it cannot be a checkpoint of PyTorch."""
+    if head.startswith(_PICKLED):
+        return
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not head:
+        what = "is empty"
+    elif text.startswith((b"<!doctype", b"<html", b"<?xml", b"<!--", b"<head")):
+        what = "is a web page"  # a download that needed a login, or an address that is gone
+    elif text.startswith(b"version https://git-lfs"):
+        what = "is a Git LFS pointer"
+    else:
+        what = "begins like no checkpoint"
+    raise CheckpointError(f"{path} {what}, not weights: fetch the .pth, .pt or .safetensors file itself.")
+
+
 def _damaged(path: Path, error: Exception) -> CheckpointError:
-    reason = str(error).split("\n")[0].split(". ")[0].rstrip(".") or type(error).__name__
+    reason = f"{type(error).__name__}: {error}".split("\n")[0].split(". ")[0].rstrip(".: ")
+    if isinstance(error, pickle.UnpicklingError):  # torch's own text advises to switch the protection off
+        reason = "its list of contents is broken"
+    reason = "".join(letter if letter.isprintable() else "?" for letter in reason)
     return CheckpointError(
         f"{path} cannot be read as weights ({reason}): fetch it again, or give a .pth, .pt or .safetensors file."
     )

@@ -62,8 +62,7 @@ class FoldedDecoder:
     """
 
     def __init__(self, model: Sam, embedding: ImageEmbedding, dtype: torch.dtype | None = None) -> None:
-        if dtype is None:
-            dtype = torch.bfloat16 if model.precision == "bfloat16" else torch.float32
+        dtype = dtype or model.dtype
         self.embedding = embedding
         self.dtype = dtype
         self._prompt_encoder = model.prompt_encoder

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import platform
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,13 +28,36 @@ def fast_products() -> Iterator[None]:
     if not _onednn_pays():
         yield
         return
-    settings = _settings()
-    before = settings.fp32_precision
-    settings.fp32_precision = "bf16"
+    _SWITCH.turn_on()
     try:
         yield
     finally:
-        settings.fp32_precision = before
+        _SWITCH.turn_off()
+
+
+class _Switch:
+    """Count who is inside: the setting is the whole process's, so only the last thread out may put it back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before: Any = None
+
+    def turn_on(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._before = _settings().fp32_precision
+                _settings().fp32_precision = "bf16"
+            self._inside += 1
+
+    def turn_off(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                _settings().fp32_precision = self._before
+
+
+_SWITCH = _Switch()
 
 
 @functools.cache
@@ -42,12 +66,11 @@ def _onednn_pays() -> bool:
     known = hasattr(settings, "fp32_precision")  # since PyTorch 2.9
     if not known or not torch.backends.mkldnn.is_available() or not _is_amd_avx512():
         return False
-    before = settings.fp32_precision
-    settings.fp32_precision = "bf16"
+    _SWITCH.turn_on()
     try:
         return all(_error(shape) < EXACT for shape in ((1, 512, 768, 1024), (2, 256, 64, 2048)))
     finally:
-        settings.fp32_precision = before
+        _SWITCH.turn_off()
 
 
 def _settings() -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +35,11 @@ class ImageEmbedding:
 
     features: Tensor
     skips: tuple[Tensor, ...] = ()
+
+    def of_image(self, number: int) -> ImageEmbedding:
+        """Return what belongs to one of the images, B then being 1."""
+        one = slice(number, number + 1)
+        return ImageEmbedding(self.features[one], tuple(skip[one] for skip in self.skips))
 
     @property
     def nbytes(self) -> int:
@@ -89,6 +95,11 @@ class Sam(nn.Module):
         return self.pixel_mean.device
 
     @property
+    def dtype(self) -> torch.dtype:
+        """What the bulk of the work is computed in; weights and results are float32."""
+        return cast("torch.dtype", getattr(torch, self.precision))
+
+    @property
     def fingerprint(self) -> str:
         """Hash of all weights (BLAKE2b, 32 hex digits); the same for the same weights on any device."""
         if self._fingerprint is None:
@@ -111,17 +122,18 @@ class Sam(nn.Module):
         h, w = x.shape[-2:]
         return F.pad(x, (0, self.img_size - w, 0, self.img_size - h))
 
-    def encode(self, pixels: Tensor) -> ImageEmbedding:
+    def encode(self, pixels: Tensor | Sequence[Tensor]) -> ImageEmbedding:
         """Embed images.
 
         Parameters
         ----------
         pixels
-            (B, 3, h, w) RGB, values 0 to 255, h and w at most `img_size`.
+            (B, 3, h, w) RGB, values 0 to 255, h and w at most `img_size`; or several such tensors of any sizes.
         """
-        x = self.preprocess(pixels)
-        reduced = self.precision == "bfloat16"
-        with fast_products(), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=reduced):
+        several = [pixels] if isinstance(pixels, Tensor) else pixels
+        x = torch.cat([self.preprocess(images) for images in several])
+        reduced = self.dtype != torch.float32
+        with fast_products(), torch.autocast(self.device.type, dtype=self.dtype if reduced else None, enabled=reduced):
             out = self.image_encoder(x)
         features, skips = out if isinstance(out, tuple) else (out, ())
         return ImageEmbedding(features.float(), tuple(skip.float() for skip in skips))

@@ -35,7 +35,7 @@ def run_block(block: Block, x: Tensor, dtype: torch.dtype) -> Tensor:
         Of matrix products and attention; tokens and normalisation stay float32.
     """
     run = _Run(block, dtype)
-    x = x.clone()
+    x = x.clone(memory_format=torch.contiguous_format)  # channels together, as every product wants them
     for image in x:  # in place
         if block.window_size:
             run.windows(image, block.window_size)
@@ -77,7 +77,8 @@ class _Run:
             found = self._attend(q[:, : rows * side], k, v, tables[0][:rows], tables[1])
             # [windows*heads, rows*side, d] -> [rows, windows*side, c]
             found = found.view(across, self._heads, rows, side, -1).permute(2, 0, 3, 1, 4).reshape(rows, -1, c)
-            part += F.linear(found[:, :width], *self._proj)
+            found = found[:, :width].reshape(-1, c)  # a plain matrix; a view would be multiplied row by row
+            part += F.linear(found, *self._proj).view(rows, width, c)
             self._mlp(part)
 
     def whole(self, x: Tensor) -> None:
@@ -112,10 +113,14 @@ class _Run:
         rows, h, _ = table_h.shape
         w = len(table_w)
         grid = q.reshape(n, rows, w, d)
-        # along rows: for each row of queries one product; along columns: for each column
-        by_row = torch.matmul(grid, table_h.transpose(1, 2))  # [n, rows, w, h]
-        by_column = torch.matmul(grid.transpose(1, 2), table_w.transpose(1, 2)).transpose(1, 2)  # [n, rows, w, w']
-        logits = (by_row.unsqueeze(-1) + by_column.unsqueeze(-2)).view(n, rows * w, h * w)
+        # one product for each row of queries, and one for each column
+        by_row = grid.transpose(0, 1).reshape(rows, n * w, d) @ table_h.transpose(1, 2)  # [rows, n*w, h]
+        by_row = by_row.view(rows, n, w, h).transpose(0, 1)
+        by_column = grid.permute(2, 0, 1, 3).reshape(w, n * rows, d) @ table_w.transpose(1, 2)  # [w, n*rows, w']
+        by_column = by_column.view(w, n, rows, w).permute(1, 2, 0, 3)
+        bias = q.new_empty(n, rows, w, h, w)
+        torch.add(by_row.unsqueeze(-1), by_column.unsqueeze(-2), out=bias)
+        logits = bias.view(n, rows * w, h * w)
         logits.baddbmm_(q, k.transpose(1, 2), alpha=self._scale)
         torch._softmax(logits, -1, False, out=logits)
         return torch.bmm(logits, v)

@@ -163,8 +163,8 @@ def _copy(file: Path, target: Path) -> None:
 
 
 def _stamp(file: Path, row: ModelRow) -> list[int | str]:
-    found = file.stat()
-    return [found.st_size, found.st_mtime_ns, row.known_hash]
+    found = file.stat()  # the change time betrays a replacement that kept size and modification time (cp -p)
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, row.known_hash]
 
 
 def _checked() -> dict[str, list[int | str]]:

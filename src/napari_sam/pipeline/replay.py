@@ -16,14 +16,49 @@ from napari_sam.model.sam import Sam
 from napari_sam.pipeline.label_editor import LabelEditor
 from napari_sam.types import Prediction, Prompts, Window
 
-__all__ = ["Replay", "journal_images"]
+__all__ = ["Replay", "choose_image", "journal_images", "journal_planes"]
 
 Event = Mapping[str, Any]
 
 
 def journal_images(events: Sequence[Event]) -> list[Event]:
-    """Return the `image` events of a journal, one for each plane that was worked on."""
+    """Return the `image` events of a journal: one for each plane, as each model saw it in each brightness."""
     return [event for event in events if event["event"] == "image"]
+
+
+def journal_planes(events: Sequence[Event]) -> list[tuple[int, ...]]:
+    """Return the planes on which labels were written, or where there are none, those that were looked at."""
+    images = journal_images(events)
+    written = _last_written(events)
+    used = [event for event in images if event["id"] in written] or images
+    return list(dict.fromkeys(tuple(event["plane"]) for event in used))
+
+
+def choose_image(events: Sequence[Event], plane: tuple[int, ...], image: npt.NDArray[Any]) -> Event:
+    """Return the `image` event that the labels of a plane were left by.
+
+    In a session the same plane may be seen by several models, in several brightnesses, and in several images. Each
+    that goes on with the labels of another notes first how they stood, so the last one knows all of them.
+
+    Parameters
+    ----------
+    events
+        From `read_journal`.
+    plane
+        One of `journal_planes`.
+    image
+        (H, W) or (H, W, C): of the events of this plane only those of the same pixels count, if there are any.
+
+    Returns
+    -------
+    event
+        The one that wrote labels last; where none did, the last one.
+    """
+    candidates = [event for event in journal_images(events) if tuple(event["plane"]) == plane]
+    digest = digest_array(np.asarray(image))
+    candidates = [event for event in candidates if event.get("digest", digest) == digest] or candidates
+    written = _last_written(events)
+    return max(enumerate(candidates), key=lambda item: (written.get(item[1]["id"], -1), item[0]))[1]
 
 
 class Replay:
@@ -131,6 +166,18 @@ class Replay:
         )
         self._results[number] = result
         return result
+
+
+def _last_written(events: Sequence[Event]) -> dict[Any, int]:
+    """Return for each image that wrote labels the number of the event with which it last did."""
+    image_of = {event["id"]: event["image"] for event in events if event["event"] == "predict"}
+    last = {}
+    for number, event in enumerate(events):
+        if event["event"] == "commit":
+            last[image_of.get(event["predict"])] = number
+        elif event["event"] in ("base", "undo", "redo"):
+            last[event.get("image")] = number
+    return last
 
 
 def _of_image(events: Sequence[Event], image_event: Event) -> list[Event]:

@@ -14,6 +14,7 @@ from napari_sam.io.journal import digest_array, pack_array
 from napari_sam.types import Prompts
 from napari_sam.widgets.candidates import Candidates
 from napari_sam.widgets.drafts import Draft
+from napari_sam.widgets.loaded_model import LoadedModel
 
 if TYPE_CHECKING:
     from napari_sam.inference.normalization import Normalization
@@ -109,7 +110,7 @@ class Engine:
     """Hold model and predictor between tasks; used by one thread only."""
 
     def __init__(self) -> None:
-        self._model_key: Any = None
+        self._model = LoadedModel()
         self._predictor: Predictor | None = None
         self._image_key: tuple[Any, ...] | None = None
         self._info: ImageInfo | None = None
@@ -130,18 +131,11 @@ class Engine:
             self._predict(predictor, draft, info, task, answer)
 
     def _ready_predictor(self, task: Task, answer: Callable[[Answer], None]) -> Predictor:
-        key = task.model if isinstance(task.model, str) else id(task.model)
-        if self._predictor is None or key != self._model_key:
+        model = self._model.get(task.model, lambda text: _reporter(task, text, answer))
+        if self._predictor is None or self._predictor.model is not model:
             from napari_sam.inference.predictor import Predictor
 
-            if isinstance(task.model, str):
-                from napari_sam.model.load import load_model
-
-                answer(Progress(task.serial, 0, 0, f"Loading the model {task.model}"))
-                model = load_model(task.model, progress=_reporter(task, f"Downloading {task.model}", answer))
-            else:
-                model = task.model
-            self._predictor, self._model_key, self._image_key = Predictor(model), key, None
+            self._predictor, self._image_key = Predictor(model), None
         return self._predictor
 
     def _ready_image(self, predictor: Predictor, task: Task, answer: Callable[[Answer], None]) -> ImageInfo:

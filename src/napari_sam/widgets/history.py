@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from napari_sam.widgets.drafts import Draft
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from napari_sam.widgets.prompt_layers import PromptContent
 
 __all__ = ["History", "SessionState", "Step"]
+
+Anything = TypeVar("Anything")
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,12 @@ class Step:
     written: tuple[Written, ...] = ()
 
 
-class History:
-    """Hold what can be undone and what can be done again."""
+class History(Generic[Anything]):
+    """Hold the steps that can be undone and those that can be done again."""
 
     def __init__(self) -> None:
-        self._done: list[Step] = []
-        self._undone: list[Step] = []
+        self._done: list[Anything] = []
+        self._undone: list[Anything] = []
 
     @property
     def can_undo(self) -> bool:
@@ -68,19 +70,28 @@ class History:
         """Tell whether there is something to do again."""
         return bool(self._undone)
 
-    def record(self, step: Step) -> None:
+    @property
+    def last(self) -> Anything | None:
+        """The step that undo would take back."""
+        return self._done[-1] if self._done else None
+
+    def replace_last(self, step: Anything) -> None:
+        """Put a step in the place of the last one, which it goes on from."""
+        self._done[-1] = step
+
+    def record(self, step: Anything) -> None:
         """Add a step; what was undone before cannot be done again."""
         self._done.append(step)
         self._undone.clear()
 
-    def undo(self) -> Step | None:
+    def undo(self) -> Anything | None:
         """Return the last step, to be undone by the caller, or None."""
         if not self._done:
             return None
         self._undone.append(self._done.pop())
         return self._undone[-1]
 
-    def redo(self) -> Step | None:
+    def redo(self) -> Anything | None:
         """Return the step that was undone last, to be done again by the caller, or None."""
         if not self._undone:
             return None

@@ -71,6 +71,11 @@ class ImageView(QObject):
         self._normalization = normalization
         self._replace()
 
+    @property
+    def normalization(self) -> str | tuple[float, float]:
+        """How values become brightness."""
+        return self._normalization
+
     def place(self) -> tuple[Image, Plane]:
         """Return the image layer and its displayed plane.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from napari.layers import Labels
 
-from napari_sam.errors import InputError
+from napari_sam.widgets.label_layers import add_labels_layer, check_labels_layer
 from napari_sam.widgets.label_refresh import refresh_part
 from napari_sam.widgets.label_watch import LabelWatch
-from napari_sam.widgets.plane import LabelPlane, Plane, base_level
-from napari_sam.widgets.prompt_layers import insert_below_prompts
-from napari_sam.widgets.transforms import data_to_world_matrix
+from napari_sam.widgets.plane import LabelPlane, Plane
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -26,8 +23,6 @@ if TYPE_CHECKING:
     from napari_sam.widgets.candidates import Patch
 
 __all__ = ["LabelTarget", "Written"]
-
-LARGEST_IN_MEMORY = 2**30  # bytes; a larger new label array is kept compressed, and only where something is written
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,7 @@ class LabelTarget:
             If the chosen layer does not fit the image or cannot be written.
         """
         layer = self.layer if self.layer is not None else self._make(image)
-        _check_fit(layer, image)
+        check_labels_layer(layer, image)
         return layer
 
     def write(
@@ -137,14 +132,7 @@ class LabelTarget:
         return written
 
     def _make(self, image: Image) -> Labels:
-        layer = Labels(
-            _empty_labels(base_level(image).shape[: image.ndim]),
-            name=f"{image.name} labels",
-            affine=data_to_world_matrix(image),
-            units=image.units,
-            axis_labels=image.axis_labels,
-        )
-        insert_below_prompts(self._viewer, layer)
+        layer = add_labels_layer(self._viewer, image, f"{image.name} labels")
         self.set_layer(layer)
         return layer
 
@@ -158,26 +146,3 @@ class LabelTarget:
     def _on_removed(self, event: Event) -> None:
         if event.value is self.layer:
             self.set_layer(None)
-
-
-def _empty_labels(shape: tuple[int, ...]) -> Any:
-    if math.prod(shape) * 4 <= LARGEST_IN_MEMORY:
-        return np.zeros(shape, dtype=np.int32)
-    import zarr
-
-    chunks = (*(1,) * (len(shape) - 2), *(min(side, 1024) for side in shape[-2:]))
-    return zarr.create_array(store=zarr.storage.MemoryStore(), shape=shape, chunks=chunks, dtype="int32", fill_value=0)
-
-
-def _check_fit(layer: Labels, image: Image) -> None:
-    shape = tuple(base_level(image).shape[: image.ndim])
-    if layer.multiscale or not hasattr(layer.data, "__setitem__") or type(layer.data).__module__.startswith("dask"):
-        raise InputError(
-            f"The labels layer {layer.name!r} cannot be written, because it is "
-            f"{'multiscale' if layer.multiscale else 'a computed (dask) array'}: choose another or 'new layer'."
-        )
-    if tuple(layer.data.shape) != shape:
-        raise InputError(
-            f"The labels layer {layer.name!r} has the shape {tuple(layer.data.shape)} and the image {shape}: "
-            "choose a labels layer of the image's shape or 'new layer'."
-        )

@@ -1,20 +1,21 @@
-"""A combo box that follows the viewer's layers of one kind."""
+"""Choosing a layer of the viewer: by name, by itself, or in a combo box that follows the layers of one kind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeGuard
 
+from napari.layers import Image, Layer
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QComboBox
 
+from napari_sam.errors import InputError
+
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Layer
     from napari.utils.events import Event
 
-__all__ = ["LayerChoice"]
-
+__all__ = ["LayerChoice", "find_layer", "first_image", "is_image"]
 
 _LISTS = ("inserted", "removed", "reordered")
 
@@ -62,6 +63,11 @@ class LayerChoice(QObject):
         self._viewer.layers.events.inserted.disconnect(self._on_inserted)
         self._watch_names([])
 
+    @property
+    def chosen(self) -> Any:
+        """The chosen layer, None while the first entry is."""
+        return self._chosen
+
     def choose(self, layer: Layer | None) -> None:
         """Show a layer as the chosen one, without a signal."""
         self._chosen = layer
@@ -96,3 +102,34 @@ class LayerChoice(QObject):
     def _on_activated(self, index: int) -> None:
         self._chosen = self._shown[index]
         self.picked.emit(self._chosen)
+
+
+def find_layer(viewer: ViewerModel, layer: Layer | str) -> Layer:
+    """Return a layer of the viewer, given by itself or by name.
+
+    Raises
+    ------
+    InputError
+        If the viewer does not have it.
+    """
+    if isinstance(layer, Layer):
+        if layer not in viewer.layers:
+            raise InputError(f"The layer {layer.name!r} is not in this viewer: add it first.")
+        return layer
+    if layer not in viewer.layers:
+        names = ", ".join(repr(each.name) for each in viewer.layers) or "none"
+        raise InputError(f"There is no layer {layer!r}: choose one of the viewer's layers ({names}).")
+    return viewer.layers[layer]
+
+
+def first_image(viewer: ViewerModel) -> Image | None:
+    """Return the selected layer if it is an image, else the topmost image, else None."""
+    active = viewer.layers.selection.active
+    if is_image(active):
+        return active
+    return next((layer for layer in reversed(viewer.layers) if is_image(layer)), None)
+
+
+def is_image(layer: Layer | None) -> TypeGuard[Image]:
+    """Tell whether a layer is an image."""
+    return isinstance(layer, Image)

@@ -12,7 +12,7 @@ from napari_sam.model.registry import MODELS, ModelRow, bundled_file, cache_fold
 if TYPE_CHECKING:
     from napari_sam.model.sam import Sam
 
-__all__ = ["ModelChoice"]
+__all__ = ["ModelChoice", "is_windowed"]
 
 
 class ModelChoice(QObject):
@@ -71,3 +71,8 @@ def _text(row: ModelRow) -> str:
 
 def _tip(row: ModelRow) -> str:
     return f"{row.about}; licence {row.licence}" if row.licence else row.about
+
+
+def is_windowed(model: Sam | str) -> bool:
+    """Tell whether a model looks through windows at the image's own scale, as the bundled one does."""
+    return model == "cells" if isinstance(model, str) else model.spec.windowed

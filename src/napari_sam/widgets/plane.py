@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
 
-__all__ = ["LabelPlane", "Plane", "base_level", "current_plane", "plane_reader"]
+__all__ = ["LabelPlane", "Plane", "base_level", "current_plane", "plane_reader", "stack_planes"]
 
 Index = tuple["int | slice", ...]
 
@@ -93,6 +94,13 @@ def current_plane(viewer: ViewerModel, layer: Layer) -> Plane:
                 f"(plane {i} of 0 to {shape[axis] - 1}): move it back over the image."
             )
     return Plane((axes[0], axes[1]), tuple(index), (shape[axes[0]], shape[axes[1]]))
+
+
+def stack_planes(layer: Layer, plane: Plane) -> list[Plane]:
+    """Return all planes of a layer that are parallel to one of it, in their order."""
+    shape = base_level(layer).shape[: layer.ndim]
+    ranges = [range(1 if axis in plane.axes else size) for axis, size in enumerate(shape)]
+    return [Plane(plane.axes, index, plane.shape) for index in itertools.product(*ranges)]
 
 
 def base_level(layer: Layer) -> Any:

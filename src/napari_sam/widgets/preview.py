@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.layers import Labels
 from napari.utils import DirectLabelColormap
 
-from napari_sam.widgets.prompt_layers import insert_below_prompts
-from napari_sam.widgets.transforms import data_to_world_matrix
+from napari_sam.widgets.overlay import Overlay
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image
-    from napari.utils.events import Event
+    from napari.layers import Image, Labels
 
     from napari_sam.widgets.candidates import Patch
     from napari_sam.widgets.plane import Plane
@@ -37,14 +34,16 @@ class Preview:
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
-        self._viewer = viewer
-        self.layer: Labels | None = None
-        viewer.layers.events.removed.connect(self._on_removed)
+        self._overlay = Overlay(viewer, NAME, opacity=0.55, colormap=DirectLabelColormap(color_dict=_COLORS))
+
+    @property
+    def layer(self) -> Labels | None:
+        """The layer, None before anything was shown."""
+        return self._overlay.layer
 
     def close(self) -> None:
         """Remove the layer and let go of the viewer."""
-        self._viewer.layers.events.removed.disconnect(self._on_removed)
-        self._remove()
+        self._overlay.close()
 
     def show(self, image: Image, plane: Plane, current: Patch | None, others: Sequence[Patch] = ()) -> None:
         """Show the current object's mask, and those of other unfinished objects in another colour."""
@@ -59,46 +58,8 @@ class Preview:
             row, col = np.subtract(patch.at, start)
             part = data[row : row + patch.mask.shape[0], col : col + patch.mask.shape[1]]
             part[patch.mask] = _CURRENT if patch is current else _OTHER
-        self._place(image, plane, data, start)
+        self._overlay.show(image, plane, data, (int(start[0]), int(start[1])))
 
     def clear(self) -> None:
         """Show nothing."""
-        if self.layer is not None:
-            self.layer.visible = False
-
-    def _place(self, image: Image, plane: Plane, data: np.ndarray, start: np.ndarray) -> None:
-        others = tuple(axis for axis in range(image.ndim) if axis not in plane.axes)
-        data = np.expand_dims(data, others)
-        matrix = data_to_world_matrix(image)
-        matrix[:-1, -1] += matrix[:-1, :-1] @ plane.embed(start)[0]
-        if self.layer is None or self.layer.ndim != image.ndim:
-            self._remove()
-            self._make(image, data, matrix)
-            return
-        self.layer.data = data
-        if not np.array_equal(self.layer.affine.affine_matrix, matrix):
-            self.layer.affine = matrix
-        self.layer.visible = True
-
-    def _make(self, image: Image, data: np.ndarray, matrix: np.ndarray) -> None:
-        layer = Labels(
-            data,
-            name=NAME,
-            affine=matrix,
-            units=image.units,
-            axis_labels=image.axis_labels,
-            opacity=0.55,
-            colormap=DirectLabelColormap(color_dict=_COLORS),
-        )
-        layer.editable = False
-        insert_below_prompts(self._viewer, layer)
-        self.layer = layer
-
-    def _remove(self) -> None:
-        if self.layer is not None and self.layer in self._viewer.layers:
-            self._viewer.layers.remove(self.layer)
-        self.layer = None
-
-    def _on_removed(self, event: Event) -> None:
-        if event.value is self.layer:
-            self.layer = None
+        self._overlay.clear()

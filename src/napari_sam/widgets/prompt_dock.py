@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import napari
 import numpy as np
 import numpy.typing as npt
 from napari.layers import Image, Labels, Layer
-from napari.utils.notifications import ErrorNotification, notification_manager, show_warning
-from qtpy.QtCore import QCoreApplication, QEvent, QEventLoop
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_sam.errors import InputError, NapariSamError
+from napari_sam.errors import InputError
 from napari_sam.widgets.bindings import KeyBindings
-from napari_sam.widgets.layer_choice import LayerChoice
+from napari_sam.widgets.form_parts import TallScrollArea
+from napari_sam.widgets.layer_choice import LayerChoice, find_layer, first_image, is_image
 from napari_sam.widgets.model_choice import ModelChoice
 from napari_sam.widgets.object_prompts import MaskSeed
+from napari_sam.widgets.overlay import is_overlay
 from napari_sam.widgets.positions import box_corners, complete_positions
-from napari_sam.widgets.prompt_form import PromptForm, TallScrollArea
+from napari_sam.widgets.prompt_form import PromptForm
+from napari_sam.widgets.reporter import Reporter, without_argument
 from napari_sam.widgets.session import PromptSession
+from napari_sam.widgets.waiting import wait_until
 
 if TYPE_CHECKING:
     from napari_sam.model.sam import Sam
@@ -52,13 +54,14 @@ class PromptDock(QWidget):
         self._viewer = napari_viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self._session = PromptSession(napari_viewer)
         self._form = PromptForm()
+        self._reporter = Reporter(self._form.status)
         scroll = TallScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setWidget(self._form)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(scroll)
-        self._images = LayerChoice(napari_viewer, self._form.image, _is_image, "choose an image", eager=True)
+        self._images = LayerChoice(napari_viewer, self._form.image, is_image, "choose an image", eager=True)
         self._targets = LayerChoice(napari_viewer, self._form.labels, self._is_target, "new layer")
         self._models = ModelChoice(self._form.model)
         self._keys = KeyBindings(napari_viewer, self._actions())
@@ -76,8 +79,8 @@ class PromptDock(QWidget):
         InputError
             If there is no such image layer.
         """
-        found = self._find_layer(layer)
-        if not _is_image(found):
+        found = find_layer(self._viewer, layer)
+        if not is_image(found):
             raise InputError(f"The layer {found.name!r} is not an image: choose an image layer.")
         self._session.view.set_layer(found)
         self._images.choose(found)
@@ -88,6 +91,11 @@ class PromptDock(QWidget):
         self._models.choose(model)
         self._session.view.set_model(model)
 
+    @property
+    def model(self) -> Sam | str:
+        """The model, or its name."""
+        return self._session.view.model
+
     def set_normalization(self, normalization: str | tuple[float, float]) -> None:
         """Choose how values become brightness: "auto", "none", (low, high), or "displayed" as in the layer."""
         index = self._form.stretch.findData(normalization) if isinstance(normalization, str) else -1
@@ -97,7 +105,7 @@ class PromptDock(QWidget):
 
     def set_labels_layer(self, layer: Labels | str | None) -> None:
         """Choose the labels layer to write to; None: a new one."""
-        found = None if layer is None else self._find_layer(layer)
+        found = None if layer is None else find_layer(self._viewer, layer)
         if found is not None and not isinstance(found, Labels):
             raise InputError(f"The layer {found.name!r} is not a labels layer: choose one, or None for a new one.")
         self._session.target.set_layer(found)
@@ -121,6 +129,11 @@ class PromptDock(QWidget):
     def add_box(self, box: Sequence[float]) -> None:
         """Add a box (row0, col0, row1, col1) with exclusive ends, in the displayed plane."""
         self._add_shape("rectangle", box_corners(box))
+
+    def add_boxes(self, boxes: Sequence[Sequence[float]]) -> None:
+        """Add many boxes at once."""
+        places = [complete_positions(self._viewer, self._session.view, box_corners(box)) for box in boxes]
+        self._session.layers.add_shapes(self._image, "rectangle", places)
 
     def add_ellipse(self, box: Sequence[float]) -> None:
         """Add the ellipse that fills a box (row0, col0, row1, col1), in the displayed plane."""
@@ -160,14 +173,7 @@ class PromptDock(QWidget):
         TimeoutError
             If it takes longer than `timeout` seconds.
         """
-        end = time.monotonic() + timeout
-        self._pump()
-        while self._session.busy:
-            if time.monotonic() > end:
-                raise TimeoutError(f"The prediction was not there after {timeout:g} seconds.")
-            self._pump()
-            time.sleep(0.002)
-        self._pump()
+        wait_until(lambda: not self._session.busy, timeout, "The prediction was not there")
         error = self._session.take_error()
         if error is not None:
             raise error
@@ -266,11 +272,11 @@ class PromptDock(QWidget):
         form, session = self._form, self._session
         for name, action in self._actions().items():
             if (button := getattr(form, name, None)) is not None:
-                button.clicked.connect(_without_argument(action))
+                button.clicked.connect(without_argument(action))
         for tool, button in form.tools.items():
-            button.clicked.connect(_without_argument(self._guarded(partial(self.start, tool))))
-        form.improve.clicked.connect(_without_argument(self._guarded(self.improve_label)))
-        form.cancel.clicked.connect(_without_argument(self.cancel))
+            button.clicked.connect(without_argument(self._reporter.guarded(partial(self.start, tool))))
+        form.improve.clicked.connect(without_argument(self._reporter.guarded(self.improve_label)))
+        form.cancel.clicked.connect(without_argument(self.cancel))
         form.positive.toggled.connect(session.layers.set_polarity)
         form.one_per_shape.toggled.connect(session.set_one_per_shape)
         form.keep_existing.toggled.connect(session.set_keep_existing)
@@ -281,38 +287,16 @@ class PromptDock(QWidget):
         self._targets.picked.connect(session.target.set_layer)
         self._models.picked.connect(session.view.set_model)
         session.changed.connect(self._refresh)
-        session.said.connect(self._say)
-        session.failed.connect(self._report)
+        session.said.connect(self._reporter.say)
+        session.failed.connect(self._reporter.report)
         session.service.progressed.connect(self._show_progress)
-        session.service.ended.connect(_without_argument(self._models.refresh))
-        self.destroyed.connect(_without_argument(self._end))
+        session.service.ended.connect(without_argument(self._models.refresh))
+        self.destroyed.connect(without_argument(self._end))
         self._refresh()
 
     def _actions(self) -> dict[str, Callable[[], object]]:
         names = ("next_candidate", "flip_polarity", "accept", "accept_all", "next_object", "discard", "undo", "redo")
-        return {name: self._guarded(getattr(self, name)) for name in names}
-
-    def _guarded(self, action: Callable[[], object]) -> Callable[[], None]:
-        """Show the user's mistakes as a sentence instead of raising them."""
-
-        def call() -> None:
-            try:
-                action()
-            except NapariSamError as error:
-                self._report(error)
-
-        return call
-
-    def _report(self, error: BaseException) -> None:
-        if isinstance(error, NapariSamError):
-            self._say(str(error))
-            show_warning(str(error))
-        else:
-            self._say(f"Something went wrong inside napari-sam: {error!r}")
-            notification_manager.dispatch(ErrorNotification(error))
-
-    def _say(self, sentence: str) -> None:
-        self._form.status.setText(sentence)
+        return {name: self._reporter.guarded(getattr(self, name)) for name in names}
 
     def _show_progress(self, done: int, total: int, text: str) -> None:
         bar = self._form.progress
@@ -334,55 +318,21 @@ class PromptDock(QWidget):
         form.redo.setEnabled(session.history.can_redo)
 
     def _choose_first_image(self) -> None:
-        active = self._viewer.layers.selection.active
-        images = [layer for layer in reversed(self._viewer.layers) if _is_image(layer)]
-        if _is_image(active):
-            self.set_image(active)
-        elif images:
-            self.set_image(images[0])
-
-    def _find_layer(self, layer: Layer | str) -> Layer:
-        if isinstance(layer, Layer):
-            if layer not in self._viewer.layers:
-                raise InputError(f"The layer {layer.name!r} is not in this viewer: add it first.")
-            return layer
-        if layer not in self._viewer.layers:
-            names = ", ".join(repr(each.name) for each in self._viewer.layers) or "none"
-            raise InputError(f"There is no layer {layer!r}: choose one of the viewer's layers ({names}).")
-        return self._viewer.layers[layer]
+        if (image := first_image(self._viewer)) is not None:
+            self.set_image(image)
 
     def _is_target(self, layer: Layer) -> bool:
         image = self._session.view.layer
-        return (
-            isinstance(layer, Labels)
-            and layer is not self._session.preview.layer
-            and (image is None or layer.ndim == image.ndim)
-        )
+        return isinstance(layer, Labels) and not is_overlay(layer) and (image is None or layer.ndim == image.ndim)
 
     def _add_shape(self, kind: str, vertices: Sequence[Sequence[float]], positive: bool = True) -> None:
         places = complete_positions(self._viewer, self._session.view, vertices)
-        self._session.layers.add_shape(self._image, kind, places, positive)
-
-    def _pump(self) -> None:
-        QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 20)
+        self._session.layers.add_shapes(self._image, kind, [places], positive)
 
     @property
     def _image(self) -> Image:
         image, _ = self._session.view.place()
         return image
-
-
-def _is_image(layer: Layer | None) -> bool:
-    return isinstance(layer, Image)
-
-
-def _without_argument(action: Callable[[], object]) -> Callable[..., None]:
-    """Drop what Qt's `clicked` passes."""
-
-    def call(*_: Any) -> None:
-        action()
-
-    return call
 
 
 def _let_go(keys: KeyBindings, images: LayerChoice, targets: LayerChoice, session: PromptSession) -> None:

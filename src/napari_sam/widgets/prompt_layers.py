@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
     from napari_sam.widgets.plane import Plane
 
-__all__ = ["NEGATIVE_COLOR", "POSITIVE_COLOR", "PromptContent", "PromptLayers", "insert_below_prompts"]
+__all__ = [
+    "NEGATIVE_COLOR",
+    "POSITIVE_COLOR",
+    "PromptContent",
+    "PromptLayers",
+    "insert_below_prompts",
+    "is_prompt_layer",
+]
 
 _MARK = "napari-sam-stack prompts"  # in the layer's metadata
 
@@ -129,11 +136,17 @@ class PromptLayers:
         layer.add(data_to_data(image, layer, positions))
         self._apply_polarity(self.positive)
 
-    def add_shape(self, image: Image, kind: str, vertices: npt.ArrayLike, positive: bool = True) -> None:
-        """Add a shape of a napari type with (k, ndim) data coordinates of the image."""
+    def add_shapes(
+        self, image: Image, kind: str, outlines: Sequence[npt.NDArray[np.float64]], positive: bool = True
+    ) -> None:
+        """Add shapes of a napari type, each with (k, ndim) data coordinates of the image."""
+        if not outlines:
+            return
         _, layer = self.ensure(image)
         layer.feature_defaults = {"label": _NAMES[positive]}
-        layer.add([data_to_data(image, layer, vertices)], shape_type=kind, edge_color=_COLORS[positive])
+        layer.add(
+            [data_to_data(image, layer, each) for each in outlines], shape_type=kind, edge_color=_COLORS[positive]
+        )
         self._apply_polarity(self.positive)
 
     def remove(self, point_rows: Iterable[int], shape_rows: Iterable[int]) -> None:
@@ -284,6 +297,11 @@ def insert_below_prompts(viewer: ViewerModel, layer: Layer) -> None:
     layers.insert(min(prompts, default=len(layers)), layer)
     if active is not None:
         layers.selection.active = active
+
+
+def is_prompt_layer(layer: Layer) -> bool:
+    """Tell whether a layer holds prompts."""
+    return _MARK in layer.metadata
 
 
 def _placement(image: Image) -> dict[str, Any]:

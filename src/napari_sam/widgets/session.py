@@ -53,7 +53,7 @@ class PromptSession(QObject):
         self.target = LabelTarget(viewer)
         self.preview = Preview(viewer)
         self.service = PredictionService()
-        self.history = History()
+        self.history: History[Step] = History()
         self.journal = JournalLog(self.failed.emit)
         self._one_per_shape = False
         self._keep_existing = True

@@ -1,0 +1,111 @@
+"""Time automatic segmentation of a 512 x 512 picture, 32 x 32 points, against segment-anything with ViT-B.
+
+Random weights predict no sensible IoU, so the thresholds are set where about half of the masks pass the predicted IoU
+and a third both filters, as with trained weights on natural images. Encoding is part of every time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import napari_sam as ns
+from harness import Result, parse_arguments, report, time_interleaved
+from napari_sam.inference.embedding_cache import EmbeddingCache
+from napari_sam.model.precision import best_precision
+from napari_sam.ops.selection import select_records
+from references import random_vit_b, sample_image
+
+SIZE = 512
+
+
+def main() -> None:
+    """Segment one picture with both: exact, exact with precision "auto", fast, and with the bundled model."""
+    arguments = parse_arguments(main.__doc__ or "", runs=5)
+    from segment_anything import SamAutomaticMaskGenerator
+
+    model, reference = random_vit_b()
+    quick = ns.build_model("vit_b")
+    quick.load_state_dict(model.state_dict())
+    quick.precision = best_precision(quick.device, quick.spec)
+    cells = ns.load_model("cells")
+    image = sample_image(SIZE)
+    cuts = typical_thresholds(model, image)
+    print(f"thresholds {cuts}", flush=True)
+    theirs = SamAutomaticMaskGenerator(reference, points_per_side=32, **cuts)
+    found: dict[str, Any] = {}
+    asked: dict[str, int] = {}
+
+    def ours(name: str, model: Any, **settings: Any) -> None:
+        generator = ns.AutomaticMaskGenerator(model, **settings, cache=EmbeddingCache(max_bytes=1))
+        events = list(generator.stream(image, normalization="none"))
+        found[name] = select_records([record for event in events for record in event.found], generator.settings)
+        asked[name] = events[-1].asked
+
+    functions = {
+        "theirs": lambda: found.update(theirs=theirs.generate(image)),
+        "exact": lambda: ours("exact", model, **cuts),
+        "exact, auto": lambda: ours("exact, auto", quick, **cuts),
+        "fast, auto": lambda: ours("fast, auto", quick, mode="fast", **cuts),
+        "cells": lambda: ours("cells", cells, points_per_side=16, pred_iou_thresh=0.0, stability_score_thresh=0.8),
+    }
+    seconds = time_interleaved(functions, arguments.runs, warmup=0)
+    same, lowest = compare(found["exact"], found["theirs"])
+    accuracy = {
+        "exact": f"{len(found['exact'])} of {len(found['theirs'])} records, {same} equal boxes, lowest IoU {lowest:.4f}",
+        "exact, auto": f"{quick.precision}: {len(found['exact, auto'])} of {len(found['theirs'])} records",
+        "fast, auto": f"{quick.precision}, {asked['fast, auto']} of 1024 points asked; see docs/performance.md",
+        "cells": f"{len(found['cells'])} records, 32 x 32 points over the picture",
+    }
+    names = {
+        "exact": "automatic, exact, ViT-B float32",
+        "exact, auto": 'automatic, exact, ViT-B precision="auto"',
+        "fast, auto": 'automatic, fast, ViT-B precision="auto"',
+        "cells": "automatic, bundled model `cells` (theirs: ViT-B)",
+    }
+    report(
+        [
+            Result(
+                name=f"{names[key]}, {SIZE} x {SIZE}, 32 x 32 points",
+                ours=seconds[key],
+                theirs=seconds["theirs"],
+                accuracy=accuracy[key],
+                runs=arguments.runs,
+            )
+            for key in names
+        ],
+        arguments.json,
+    )
+
+
+def typical_thresholds(model: Any, image: npt.NDArray[np.uint8]) -> dict[str, float]:
+    """Choose thresholds that half, and then two thirds, of the candidates pass; between two values, so none is on it."""
+    generator = ns.AutomaticMaskGenerator(model, points_per_side=8, pred_iou_thresh=0, stability_score_thresh=0)
+    events = generator.stream(image, normalization="none")
+    records = [record for event in events for record in event.found]
+    likely = _between([record.predicted_iou for record in records], 0.5)
+    stable = _between([r.stability_score for r in records if r.predicted_iou > likely], 1 / 3)
+    return {"pred_iou_thresh": likely, "stability_score_thresh": stable}
+
+
+def compare(ours: list[Any], theirs: list[dict[str, Any]]) -> tuple[int, float]:
+    """Return how many records have the same box, in order, and the lowest IoU of their masks."""
+    same, ious = 0, [1.0]
+    for record, reference in zip(ours, theirs, strict=False):
+        x, y, w, h = (int(side) for side in reference["bbox"])
+        same += record.box == (y, x, y + h + 1, x + w + 1)
+        both = np.logical_and(record.mask, reference["segmentation"]).sum()
+        ious.append(float(both / max(1, np.logical_or(record.mask, reference["segmentation"]).sum())))
+    return same, min(ious)
+
+
+def _between(values: list[float], share: float) -> float:
+    ordered = np.unique(np.clip(values, 0, 1))
+    at = min(len(ordered) - 2, int(share * (len(ordered) - 1)))
+    return float((ordered[at] + ordered[at + 1]) / 2)
+
+
+if __name__ == "__main__":
+    main()

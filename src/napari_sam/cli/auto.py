@@ -1,0 +1,220 @@
+"""`napari-sam auto`: everything in an image at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as json_
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_sam.cli.arguments import keep_image, numbers, setting_values, stretch
+from napari_sam.errors import InputError
+
+if TYPE_CHECKING:
+    from napari_sam.inference.mask_generator import AutomaticMaskGenerator
+    from napari_sam.io.stacks import ImageStack
+    from napari_sam.pipeline.auto_segment import AutoResult
+
+__all__ = ["auto"]
+
+Plane = tuple[int, ...]
+
+
+def auto(
+    image: Annotated[Path, typer.Argument(help="PNG, JPEG, TIFF, .npy, or a Zarr array or OME-Zarr image.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Labels: .png, .tif, .npy or .zarr.")],
+    model: Annotated[str, typer.Option(help="Name of the model.")] = "cells",
+    checkpoint: Annotated[Path | None, typer.Option(help="Weights file instead of the registered one.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="natural, cells or tissue; cells for the bundled model, else natural.")
+    ] = None,
+    settings: Annotated[Path | None, typer.Option(help="TOML file of settings, over those of the preset.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of any setting; repeatable.")] = None,
+    mode: Annotated[str | None, typer.Option(help="exact or fast.")] = None,
+    points_per_side: Annotated[int | None, typer.Option(help="Points along a side of the grid.")] = None,
+    pred_iou_thresh: Annotated[float | None, typer.Option(help="Least predicted IoU, 0 to 1.")] = None,
+    stability_score_thresh: Annotated[float | None, typer.Option(help="Least stability, 0 to 1.")] = None,
+    min_area: Annotated[int | None, typer.Option(help="Least pixels of an object.")] = None,
+    max_area: Annotated[int | None, typer.Option(help="Most pixels of an object; 0 is no limit.")] = None,
+    overlap: Annotated[str | None, typer.Option(help="Who gets shared pixels: smaller, score or whole.")] = None,
+    nesting: Annotated[str | None, typer.Option(help="Which of nested masks: all, leaf or root.")] = None,
+    condition: Annotated[
+        list[str] | None, typer.Option(help='What objects must fulfil, as "eccentricity<0.9"; repeatable.')
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="R0,C0,R1,C1: only this part of the image.")] = None,
+    plane: Annotated[str | None, typer.Option(help="Plane of a stack, as 3 or 0,12, or all.")] = None,
+    normalization: Annotated[str, typer.Option(help="auto, none, or LOW,HIGH.")] = "auto",
+    channels: Annotated[str | None, typer.Option(help="Channels, as 0 or 0,2,1.")] = None,
+    export: Annotated[
+        list[Path] | None, typer.Option(help="Objects as .json (COCO), .geojson, .zip (ImageJ) or .csv; repeatable.")
+    ] = None,
+    export_coco: Annotated[Path | None, typer.Option(help="Objects as COCO, a .json file.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print a summary on standard output.")] = False,
+) -> None:
+    """Segment everything in an image; nothing is written before all is done."""
+    from napari_sam.config.auto import AutoSettings, load_auto_settings
+    from napari_sam.inference.mask_generator import AutomaticMaskGenerator
+    from napari_sam.io.images import read_image
+    from napari_sam.io.stacks import ImageStack, open_stack
+    from napari_sam.model.load import load_model
+    from napari_sam.pipeline.auto_segment import fitting_preset
+
+    exports = [*(export or ()), *((export_coco,) if export_coco else ())]
+    _check_exports(exports, export_coco)
+    keep_image(output, image)
+    given = {
+        "mode": mode,
+        "points_per_side": points_per_side,
+        "pred_iou_thresh": pred_iou_thresh,
+        "stability_score_thresh": stability_score_thresh,
+        "min_area": min_area,
+        "max_area": max_area,
+        "overlap": overlap,
+        "nesting": nesting,
+        "conditions": tuple(condition) if condition else None,
+    }
+    overrides = _merge(setting_values(set_ or (), AutoSettings), given)
+    chosen = load_auto_settings(preset or fitting_preset(model), settings, overrides)
+    how = {
+        "region": _region(region),
+        "normalization": stretch(normalization),
+        "channels": numbers(channels, int, "--channels") if channels else None,
+        "measure": bool(exports),
+    }
+    if plane == "all":
+        stack = open_stack(image)
+    else:
+        stack = ImageStack(read_image(image, numbers(plane, int, "--plane") if plane else None), image)
+    _check_output(output, stack)
+    started = time.perf_counter()
+    generator = AutomaticMaskGenerator(load_model(model, checkpoint=checkpoint, device=device), chosen)
+    results, problems = _segment(generator, stack, how)
+    written = _write(output, exports, stack, results)
+    summary = {
+        "labels": str(output),
+        "exports": [str(file) for file in written],
+        "count": sum(len(result.records) for result in results.values()),
+        "seconds": round(time.perf_counter() - started, 2),
+        "settings": dataclasses.asdict(chosen),
+        "objects": [entry for plane, result in results.items() for entry in _objects(plane, result)],
+    }
+    _report(summary, problems, as_json=json)
+
+
+def _merge(by_name: dict[str, Any], by_option: dict[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in by_option.items() if value is not None}
+    twice = sorted(by_name.keys() & given.keys())
+    if twice:
+        raise InputError(f"The setting {twice[0]} is given twice, with --set and by its own option: leave one out.")
+    return by_name | given
+
+
+def _region(text: str | None) -> tuple[int, int, int, int] | None:
+    if text is None:
+        return None
+    values = numbers(text, int, "--region")
+    if len(values) != 4:
+        raise InputError(f"--region is {text!r}: give R0,C0,R1,C1.")
+    return values[0], values[1], values[2], values[3]
+
+
+def _check_exports(exports: list[Path], coco: Path | None) -> None:
+    from napari_sam.io.mask_files import check_mask_output
+
+    if coco is not None and coco.suffix.lower() != ".json":
+        raise InputError(f"--export-coco is {coco}: give a .json file, or another kind with --export.")
+    for file in exports:
+        check_mask_output(file)
+
+
+def _check_output(output: Path, stack: ImageStack) -> None:
+    from napari_sam.io.images import check_output
+    from napari_sam.io.stacks import check_stack_output
+
+    if stack.leading:
+        check_stack_output(output)
+    else:
+        check_output(output)
+
+
+def _segment(
+    generator: AutomaticMaskGenerator, stack: ImageStack, how: dict[str, Any]
+) -> tuple[dict[Plane, AutoResult], dict[Plane, str]]:
+    """Segment plane by plane with a bar where standard error is a terminal; return results, and what went wrong."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from napari_sam.pipeline.auto_segment import auto_segment
+
+    results: dict[Plane, AutoResult] = {}
+    problems: dict[Plane, str] = {}
+    planes = stack.planes
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("searching", total=float(len(planes)))
+        for number, plane in enumerate(planes):
+            if stack.leading:
+                bar.update(task, completed=number, description=f"plane {number + 1} of {len(planes)}")
+
+            def show(done: int, total: int, before: int = number) -> None:
+                bar.update(task, completed=before + done / max(total, 1))
+
+            try:
+                results[plane] = auto_segment(generator, stack.read(plane), progress=show, **how)
+            except InputError as error:
+                problems[plane] = str(error)
+    if not results:
+        raise InputError(next(iter(problems.values()), f"{stack.path} has no planes: give an image that has some."))
+    return results, problems
+
+
+def _write(output: Path, exports: list[Path], stack: ImageStack, results: dict[Plane, AutoResult]) -> list[Path]:
+    """Write the labels and every export, of a stack one file for each plane; return the names of the exports."""
+    import numpy as np
+
+    from napari_sam.io.images import write_labels
+    from napari_sam.io.mask_files import write_masks
+    from napari_sam.io.stacks import write_label_stack
+
+    shape = next(iter(results.values())).labels.shape
+    if stack.leading:
+        labels = np.zeros((*stack.leading, *shape), np.int32)
+        for plane, result in results.items():
+            labels[plane] = result.labels
+        write_label_stack(output, labels)
+    else:
+        write_labels(output, results[()].labels)
+    written = []
+    for file in exports:
+        for plane, result in results.items():
+            path = file.with_stem("_".join(map(str, (file.stem, *plane))))
+            write_masks(path, result.records, result.features, stack.path.name, shape=(shape[0], shape[1]))
+            written.append(path)
+    return written
+
+
+def _objects(plane: Plane, result: AutoResult) -> Iterator[dict[str, Any]]:
+    for label, record in enumerate(result.records, start=1):
+        where = {"plane": plane} if plane else {}
+        scores = {"predicted_iou": record.predicted_iou, "stability_score": record.stability_score}
+        yield {**where, "label": label, "area": record.area, "box": record.box, **scores}
+
+
+def _report(summary: dict[str, Any], problems: dict[Plane, str], *, as_json: bool) -> None:
+    """Say what was done; leave with status 1 if planes failed."""
+    if as_json:
+        typer.echo(json_.dumps(summary))
+    else:
+        count, files = summary["count"], [summary["labels"], *summary["exports"]]
+        where = f"{', '.join(files[:-1])} and {files[-1]}" if len(files) > 1 else files[0]
+        typer.echo(f"Wrote {count} object{'' if count == 1 else 's'} to {where} ({summary['seconds']} s).")
+    for plane, problem in problems.items():
+        typer.echo(f"Plane {','.join(map(str, plane))} was left out: {problem}", err=True)
+    if problems:
+        raise typer.Exit(1)

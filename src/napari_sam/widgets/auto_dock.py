@@ -1,0 +1,396 @@
+"""The dock `SAM Auto`: all objects of an image at once, filtered and edited without another run of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import napari
+import numpy as np
+from napari.layers import Image, Labels, Layer, Shapes
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_sam.config.auto import AutoSettings, load_auto_settings
+from napari_sam.errors import InputError
+from napari_sam.io.mask_files import read_masks, write_masks
+from napari_sam.ops.mask_record import MaskRecord
+from napari_sam.widgets.auto_form import AutoForm
+from napari_sam.widgets.auto_session import AutoSession
+from napari_sam.widgets.auto_summary import count_text, result_text
+from napari_sam.widgets.form_parts import TallScrollArea
+from napari_sam.widgets.layer_choice import LayerChoice, find_layer, first_image, is_image
+from napari_sam.widgets.mask_dialogs import ask_open_masks, ask_save_masks
+from napari_sam.widgets.model_choice import ModelChoice, is_windowed
+from napari_sam.widgets.object_tools import ObjectTools
+from napari_sam.widgets.overlay import is_overlay
+from napari_sam.widgets.plane import base_level
+from napari_sam.widgets.prompt_handover import hand_over_boxes, hand_over_label
+from napari_sam.widgets.prompt_layers import is_prompt_layer
+from napari_sam.widgets.reporter import Reporter, without_argument
+from napari_sam.widgets.transforms import data_to_world_matrix
+from napari_sam.widgets.view_region import show_plane
+from napari_sam.widgets.waiting import wait_until
+
+if TYPE_CHECKING:
+    from napari_sam.model.sam import Sam
+    from napari_sam.widgets.prompt_dock import PromptDock
+
+__all__ = ["AutoDock"]
+
+REGION = "SAM Auto region"
+
+
+class AutoDock(QWidget):
+    """Find all objects of an image, choose among them by sliders, and correct them by clicks.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer; napari passes it.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        # napari hands plugins a proxy, whose layers are new proxies each time: useless for telling which layer is meant
+        self._viewer = napari_viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        self._session = AutoSession(napari_viewer)
+        self._board = self._session.board
+        self._form = AutoForm()
+        self._reporter = Reporter(self._form.status)
+        scroll = TallScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(self._form)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scroll)
+        self._own_settings = False  # whether anyone chose settings
+        self._summarise = False  # whether to say what came of the run, once it is over
+        self._images = LayerChoice(napari_viewer, self._form.image, is_image, "choose an image", eager=True)
+        self._shapes = LayerChoice(napari_viewer, self._form.shapes, _is_drawing, "choose shapes", eager=True)
+        self._targets = LayerChoice(napari_viewer, self._form.labels, self._is_target, "new layer")
+        self._models = ModelChoice(self._form.model)
+        self._tools = ObjectTools(
+            napari_viewer, self._session, self._form.tools, self._form.merge, self._object_actions()
+        )
+        choices = self._images, self._shapes, self._targets
+        self._end = partial(_let_go, self._tools, choices, self._session)  # knows nothing of self
+        self._connect()
+        if (image := first_image(napari_viewer)) is not None:
+            self.set_image(image)
+
+    # for scripts: what to work on
+
+    def set_image(self, layer: Image | str) -> None:
+        """Choose the image layer, by itself or by name."""
+        found = find_layer(self._viewer, layer)
+        if not is_image(found):
+            raise InputError(f"The layer {found.name!r} is not an image: choose an image layer.")
+        self._images.choose(found)
+        self._on_image(found)
+
+    def set_model(self, model: Sam | str) -> None:
+        """Choose the model, by name or a model that was loaded or built; it is loaded in the background."""
+        self._models.choose(model)
+        self._on_model(model)
+
+    def set_normalization(self, normalization: str | tuple[float, float]) -> None:
+        """Choose how values become brightness: "auto", "none", (low, high), or "displayed" as in the layer."""
+        index = self._form.stretch.findData(normalization) if isinstance(normalization, str) else -1
+        if index >= 0:
+            self._form.stretch.setCurrentIndex(index)
+        self._session.view.set_normalization(normalization)
+
+    def set_labels_layer(self, layer: Labels | str | None) -> None:
+        """Choose the labels layer to write to; None: a new one. Labels that are in it already stay as they are."""
+        found = None if layer is None else find_layer(self._viewer, layer)
+        if found is not None and not isinstance(found, Labels):
+            raise InputError(f"The layer {found.name!r} is not a labels layer: choose one, or None for a new one.")
+        self._board.set_layer(found)
+        self._refresh()
+
+    def set_region(self, layer: Shapes | str) -> None:
+        """Choose the shapes layer whose selected (or last) rectangle is the region."""
+        found = find_layer(self._viewer, layer)
+        if not isinstance(found, Shapes):
+            raise InputError(f"The layer {found.name!r} is not a shapes layer: choose one with a rectangle in it.")
+        self._shapes.choose(found)
+
+    def set_settings(self, settings: AutoSettings | str, **changes: Any) -> None:
+        """Choose settings, or a preset by name, with some of them changed."""
+        chosen = load_auto_settings(settings) if isinstance(settings, str) else settings
+        chosen = chosen.changed(**changes) if changes else chosen
+        self._own_settings = True
+        self._form.settings.show_settings(chosen)
+        self._board.set_settings(chosen)
+        self._board.filter_now()
+
+    def set_filter(self, **changes: Any) -> None:
+        """Change settings of the filter (`pred_iou_thresh=0.8, min_area=20`) at once, without the model."""
+        self.set_settings(self.settings, **changes)
+
+    @property
+    def settings(self) -> AutoSettings:
+        """The settings of the next run, and of the filter."""
+        return self._board.settings
+
+    # for scripts: runs
+
+    def preview(self) -> None:
+        """Search what the window shows of the displayed plane, and write no labels."""
+        self._session.preview()
+
+    def run(self, where: str = "plane") -> None:
+        """Search the displayed "plane", a "region" of it, or every plane of the "stack", and write labels."""
+        self._summarise = True
+        self._session.run(where, self._shapes.chosen)
+        self._refresh()
+
+    def cancel(self) -> None:
+        """Stop a run within one step of the model; what was found stays, and the same run goes on from there."""
+        self._session.runner.cancel()
+
+    def wait_idle(self, timeout: float = 60) -> None:
+        """Process events until runs, filter and measurements are done.
+
+        Raises
+        ------
+        NapariSamError
+            What the run failed with.
+        TimeoutError
+            If it takes longer than `timeout` seconds.
+        """
+        wait_until(lambda: not self._session.busy, timeout, "The masks were not there")
+        error = self._session.take_error()
+        if error is not None:
+            raise error
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether anything is still to come."""
+        return self._session.busy
+
+    # for scripts: objects
+
+    @property
+    def objects(self) -> dict[int, MaskRecord]:
+        """The objects on the displayed plane by label, each with exactly the pixels that its label has."""
+        return dict(self._board.objects())
+
+    @property
+    def records(self) -> list[MaskRecord]:
+        """The same without their labels."""
+        return list(self._board.objects().values())
+
+    @property
+    def labels_layer(self) -> Labels | None:
+        """The labels layer that is written to; None before the first run. Its `features` hold the table of objects."""
+        return self._board.layer
+
+    @property
+    def status(self) -> str:
+        """The sentence in the status line."""
+        return str(self._form.status.text())
+
+    def accept(self, label: int) -> None:
+        """Settle an object: no filter and no run changes it any more."""
+        self._board.accept(label)
+        self._reporter.say(f"Object {label} is settled: sliders and runs leave it as it is.")
+
+    def delete(self, label: int) -> None:
+        """Remove an object."""
+        self._board.delete(label)
+        self._reporter.say(f"Object {label} is removed.")
+
+    def merge(self, labels: Sequence[int]) -> int:
+        """Make one object of several and return its label, the first one's."""
+        label = self._board.merge(list(labels))
+        self._reporter.say(f"{len(labels)} objects are one now, object {label}.")
+        return label
+
+    def refine(self, label: int) -> PromptDock:
+        """Go on with an object in the dock SAM Prompts, where accepting replaces it; return that dock."""
+        image, layer = self._session.view.layer, self._board.layer
+        plane = self._board.plane_of(label)
+        self._board.accept(label)
+        assert image is not None  # noqa: S101 - it has the object
+        assert layer is not None  # noqa: S101
+        show_plane(self._viewer, image, plane)
+        self._reporter.say(f"Correct object {label} with clicks in SAM Prompts, then accept it there.")
+        view = self._session.view
+        return hand_over_label(self._viewer, image, layer, label, view.model, view.normalization)
+
+    def undo(self) -> None:
+        """Take back the last run, edit or import."""
+        self._board.undo()
+
+    def redo(self) -> None:
+        """Do again what was taken back last."""
+        self._board.redo()
+
+    # for scripts: files
+
+    def export(self, path: str | Path) -> None:
+        """Write the objects of the displayed plane with their table: .json (COCO), .geojson, .zip (ImageJ) or .csv."""
+        image, plane = self._session.view.place()
+        table = {name: column for name, column in self._board.table().items() if name != "index"}
+        write_masks(path, self.records, features=table, image_name=image.name, shape=plane.shape)
+        self._reporter.say(f"{len(self.records)} objects written to {Path(path).name}.")
+
+    def import_masks(self, path: str | Path, as_prompts: bool = False) -> list[int]:
+        """Read such a file into the labels of the displayed plane, where nothing is settled yet.
+
+        Parameters
+        ----------
+        path
+            The file.
+        as_prompts
+            Give the dock SAM Prompts a box around each object instead.
+
+        Returns
+        -------
+        list
+            The labels of the objects, empty with `as_prompts`.
+        """
+        image, plane = self._session.view.place()
+        records = [record for record in read_masks(path, plane.shape) if record.area]
+        view, name = self._session.view, Path(path).name
+        if as_prompts:
+            hand_over_boxes(self._viewer, image, [r.box for r in records], view.model, view.normalization)
+            self._reporter.say(f"{len(records)} boxes of {name} are in SAM Prompts.")
+            return []
+        labels = self._board.add_objects(records)
+        self._reporter.say(f"{len(labels)} of {len(records)} objects of {name} added; the others are there already.")
+        return labels
+
+    # for the mouse
+
+    def switch_tool(self, tool: str | None) -> None:
+        """Let clicks on objects "accept", "delete", "merge" or "refine" them; None: do nothing."""
+        self._tools.switch(tool)
+
+    def draw_region(self) -> None:
+        """Get a shapes layer ready for a rectangle."""
+        image, _ = self._session.view.place()
+        layer = self._shapes.chosen
+        if layer is None:
+            look = {"affine": data_to_world_matrix(image), "units": image.units, "axis_labels": image.axis_labels}
+            layer = Shapes(ndim=image.ndim, name=REGION, face_color="transparent", edge_color="#1fb4ff", **look)
+            layer.current_edge_width = max(1.0, max(base_level(image).shape) / 300)
+            self._viewer.add_layer(layer)
+            self._shapes.choose(layer)
+        self._viewer.layers.selection.active = layer
+        layer.mode = "add_rectangle"
+
+    def event(self, event: QEvent | None) -> bool:
+        """End the session when napari takes the dock out of its window."""
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self._end()
+        return bool(super().event(event))
+
+    def _connect(self) -> None:
+        form, session, guarded = self._form, self._session, self._reporter.guarded
+        actions: dict[str, Callable[[], object]] = {
+            "preview": self.preview,
+            "run": lambda: self.run(form.where.currentData()),
+            "cancel": self.cancel,
+            "draw": self.draw_region,
+            "merge": self._merge_marked,
+            "undo": self.undo,
+            "redo": self.redo,
+            "export": self._ask_export,
+            "load": self._ask_import,
+            "load_prompts": lambda: self._ask_import(as_prompts=True),
+        }
+        for name, action in actions.items():
+            getattr(form, name).clicked.connect(without_argument(guarded(action)))
+        form.stretch.activated.connect(lambda i: session.view.set_normalization(form.stretch.itemData(i)))
+        form.settings.changed.connect(self._on_settings)
+        form.settings.failed.connect(self._reporter.report)
+        self._images.picked.connect(self._on_image)
+        self._targets.picked.connect(lambda layer: guarded(lambda: self.set_labels_layer(layer))())
+        self._models.picked.connect(self._on_model)
+        session.changed.connect(self._refresh)
+        session.view.moved.connect(self._refresh)
+        session.said.connect(self._reporter.say)
+        session.failed.connect(self._reporter.report)
+        session.runner.progressed.connect(form.show_progress)
+        session.runner.ended.connect(without_argument(self._models.refresh))
+        self.destroyed.connect(without_argument(self._end))
+        self._refresh()
+
+    def _object_actions(self) -> dict[str, Callable[[int], object]]:
+        guarded = self._reporter.guarded
+        return {
+            "accept": lambda label: guarded(lambda: self.accept(label))(),
+            "delete": lambda label: guarded(lambda: self.delete(label))(),
+            "refine": lambda label: guarded(lambda: self.refine(label))(),
+        }
+
+    def _merge_marked(self) -> None:
+        self.merge(self._tools.marked)
+        self._tools.clear()
+
+    def _ask_export(self) -> None:
+        image, _ = self._session.view.place()
+        if (path := ask_save_masks(self, image.name)) is not None:
+            self.export(path)
+
+    def _ask_import(self, as_prompts: bool = False) -> None:
+        if (path := ask_open_masks(self)) is not None:
+            self.import_masks(path, as_prompts=as_prompts)
+
+    def _on_image(self, image: Image | None) -> None:
+        self._session.set_image(image)
+        if image is not None:
+            shape = base_level(image).shape[: image.ndim]
+            self._form.settings.set_largest(int(np.prod(shape[-2:])))
+        self._targets.refill()
+
+    def _on_model(self, model: Sam | str) -> None:
+        """Take a model, and the settings that suit it unless anyone chose some."""
+        self._session.view.set_model(model)
+        if not self._own_settings:
+            settings = load_auto_settings("cells" if is_windowed(model) else "natural")
+            self._form.settings.show_settings(settings)
+            self._board.set_settings(settings)
+
+    def _on_settings(self, settings: AutoSettings) -> None:
+        self._own_settings = True
+        self._board.set_settings(settings)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        form, session = self._form, self._session
+        if self._targets.chosen is not self._board.layer:
+            self._targets.choose(self._board.layer)
+        running, sheet = session.runner.busy, self._board.sheet
+        for button in (form.preview, form.run):
+            button.setEnabled(not running)
+        form.count.setText(count_text(session))
+        form.undo.setEnabled(sheet is not None and sheet.history.can_undo)
+        form.redo.setEnabled(sheet is not None and sheet.history.can_redo)
+        form.export.setEnabled(bool(sheet is not None and any(sheet.objects.values())))
+        if self._summarise and not running and not self._board.choosing:
+            self._summarise = False
+            if session.completed:
+                self._reporter.say(result_text(session))
+        self._tools.show()
+
+    def _is_target(self, layer: Layer) -> bool:
+        image = self._session.view.layer
+        return isinstance(layer, Labels) and not is_overlay(layer) and (image is None or layer.ndim == image.ndim)
+
+
+def _is_drawing(layer: Layer) -> bool:
+    return isinstance(layer, Shapes) and not is_prompt_layer(layer)
+
+
+def _let_go(tools: ObjectTools, choices: Sequence[LayerChoice], session: AutoSession) -> None:
+    """End the session and let go of the viewer; the user's layers stay. More than once does no harm."""
+    tools.close()
+    for choice in choices:
+        choice.close()
+    session.close()
