@@ -32,7 +32,7 @@ def described() -> dict[str, str]:
     for names, body in re.findall(r"^(\w[\w, ]*)\n((?:    .*\n?)+)", text, re.M):
         first, *others = names.split(", ")
         meanings[first] = " ".join(body.split())
-        meanings |= {other: f"see `{first}`" for other in others}
+        meanings |= dict.fromkeys(others, f"see `{first}`")
     return meanings
 
 

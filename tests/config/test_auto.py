@@ -73,6 +73,7 @@ def test_thresholds_are_shares(name):
         ({"min_area": -1}, "min_area is -1"),
         ({"min_area": 10, "max_area": 5}, "max_area is 5"),
         ({"mode": "quick"}, "exact, fast"),
+        ({"rank_by": "size"}, "predicted_iou, stability_score"),
         ({"overlap": "larger"}, "smaller, score, whole"),
         ({"nesting": "twig"}, "all, leaf, root"),
         ({"remove_background": 1}, "remove_background is 1"),

@@ -155,3 +155,21 @@ def test_whole_masks_are_the_same_pasted_and_the_logits_stay():
         np.testing.assert_array_equal(full(upsampler(one), window), pasted)
     assert torch.equal(logits, before)
     assert upsampler.whole(logits[:0]).shape == (0, 80, 33)
+
+
+@pytest.mark.parametrize("shape", [(80, 33), (1, 90), (20, 20)], ids=str)
+def test_all_together_as_on_a_gpu_are_the_same(shape):
+    window = whole_window(shape, IMG)
+    upsampler = MaskUpsampler(window, 16, IMG)
+    logits = torch.stack([smooth(seed, 16, level) for seed in range(4) for level in (-9.0, -3.0, 0.0)])
+    alone = [upsampler(one) for one in logits]
+    for least in (0.0, 0.6):
+        together, many = upsampler.together(logits, least), upsampler.many(logits, least)
+        assert len(together) == len(many) == len(logits)
+        for one, *others in zip(alone, together, many, strict=True):
+            for other in others:
+                assert (other is None) == (one.stability < least)
+                if other is not None:
+                    assert other.stability == pytest.approx(one.stability, abs=0.01)
+                    assert np.count_nonzero(full(other, window) != full(one, window)) <= 1
+    assert upsampler.together(logits[:0]) == upsampler.many(logits[:0]) == []

@@ -151,6 +151,4 @@ def test_views_of_a_part_fill_the_long_side(box, input_shape, tiny_vit_model):
 
 def test_medsam_sees_everything_square(tiny_spec_vit):
     model = build_from_spec(replace(tiny_spec_vit, preprocess="medsam"))
-    assert view_of(model, (3, 4, 33, 14)) == Window(
-        row=3, col=4, height=30, width=10, input_height=64, input_width=64
-    )
+    assert view_of(model, (3, 4, 33, 14)) == Window(row=3, col=4, height=30, width=10, input_height=64, input_width=64)

@@ -7,6 +7,7 @@ import dataclasses
 import dask.array
 import numpy as np
 import pytest
+import torch
 import zarr
 
 from napari_sam.errors import InputError, OperationCancelled
@@ -32,7 +33,7 @@ def encoded(model, monkeypatch):
     encode = type(model).encode
 
     def counting(self, pixels):
-        calls.append(tuple(pixels.shape))
+        calls.extend(tuple(one.shape) for one in ([pixels] if isinstance(pixels, torch.Tensor) else pixels))
         return encode(self, pixels)
 
     monkeypatch.setattr(type(model), "encode", counting)

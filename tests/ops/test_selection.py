@@ -137,6 +137,13 @@ def test_a_smaller_crop_wins_between_crops_whatever_its_score():
     assert select_records([far, replace(near, group=0)], LOOSE.changed(box_nms_thresh=0.7)) == [far]
 
 
+def test_the_better_one_is_the_one_that_the_setting_says():
+    sure, stable = rectangle(5, 5, 10, 10, iou=0.9, stability=0.6), rectangle(5, 5, 10, 10, iou=0.6, stability=0.9)
+    settings = LOOSE.changed(box_nms_thresh=0.7)
+    assert select_records([sure, stable], settings) == [sure]
+    assert select_records([sure, stable], settings.changed(rank_by="stability_score")) == [stable]
+
+
 def test_masks_that_needed_no_cleaning_win():
     clean = rectangle(5, 5, 10, 10, iou=0.7)
     holed = rectangle(5, 5, 10, 11, iou=0.9, hole=True)

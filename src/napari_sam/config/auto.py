@@ -14,6 +14,7 @@ from napari_sam.errors import InputError
 __all__ = ["AUTO_PRESETS", "AutoSettings", "load_auto_settings", "parse_condition"]
 
 CHOICES = {
+    "rank_by": ("predicted_iou", "stability_score"),
     "mode": ("exact", "fast"),
     "overlap": ("smaller", "score", "whole"),
     "nesting": ("all", "leaf", "root"),
@@ -34,6 +35,9 @@ class AutoSettings:
         Masks of a lower predicted IoU are dropped; 0 keeps all.
     stability_score_thresh, stability_score_offset
         Masks are dropped whose area changes more when the cut through the logits moves by the offset; 0 keeps all.
+    rank_by
+        Which of two masks is the better one: that of the higher "predicted_iou" (the authors' rule), or of the higher
+        "stability_score", for models that judge their masks poorly.
     box_nms_thresh, crop_nms_thresh
         Of masks whose boxes overlap by more than this IoU the better one stays: within one crop, and between crops.
     crop_n_layers
@@ -49,8 +53,8 @@ class AutoSettings:
         "exact" (the authors' records) or "fast" (points under masks found already are skipped; see
         docs/performance.md for what that costs).
     overlap
-        Who gets a pixel in the label image that several masks cover: the "smaller" mask, the one of the higher
-        "score", or "whole": a mask that a better one overlaps is dropped, so that every object is whole.
+        Who gets a pixel in the label image that several masks cover: the "smaller" mask, the better one
+        ("score"), or "whole": a mask that a better one overlaps is dropped, so that every object is whole.
     nesting
         Which masks become labels: "all", "leaf" (those that contain no other) or "root" (those in no other).
     min_area, max_area
@@ -67,6 +71,7 @@ class AutoSettings:
     pred_iou_thresh: float = 0.88
     stability_score_thresh: float = 0.95
     stability_score_offset: float = 1.0
+    rank_by: str = "predicted_iou"
     box_nms_thresh: float = 0.7
     crop_n_layers: int = 0
     crop_nms_thresh: float = 0.7
@@ -126,8 +131,9 @@ AUTO_PRESETS: dict[str, dict[str, Any]] = {
     "natural": {},
     "cells": {
         "points_per_side": 16,
-        "pred_iou_thresh": 0.3,
-        "stability_score_thresh": 0.87,
+        "pred_iou_thresh": 0.0,
+        "stability_score_thresh": 0.85,
+        "rank_by": "stability_score",
         "box_nms_thresh": 0.3,
         "crop_nms_thresh": 0.3,
         "min_mask_region_area": 10,
@@ -136,16 +142,15 @@ AUTO_PRESETS: dict[str, dict[str, Any]] = {
         "remove_background": True,
     },
     "tissue": {
-        "points_per_side": 24,
-        "pred_iou_thresh": 0.3,
+        "points_per_side": 16,
+        "pred_iou_thresh": 0.0,
         "stability_score_thresh": 0.8,
-        "box_nms_thresh": 0.5,
-        "crop_nms_thresh": 0.5,
-        "crop_n_layers": 1,
+        "rank_by": "stability_score",
+        "box_nms_thresh": 0.3,
+        "crop_nms_thresh": 0.3,
         "min_mask_region_area": 30,
         "min_area": 30,
-        "nesting": "leaf",
-        "overlap": "score",
+        "overlap": "whole",
         "remove_background": True,
     },
 }

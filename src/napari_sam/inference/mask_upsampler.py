@@ -15,6 +15,7 @@ from napari_sam.types import BoolArray, Window
 
 __all__ = ["MaskUpsampler", "UpsampledMask"]
 
+TOGETHER = 64  # masks of a window at once on a GPU
 SUPPORT = 3  # low-resolution pixels on either side that an output pixel may depend on
 
 
@@ -60,6 +61,27 @@ class MaskUpsampler:
         self._rows = _resizing(mask_size, img_size, window.input_height, window.height)
         self._cols = _resizing(mask_size, img_size, window.input_width, window.width)
         self._row_ends, self._col_ends = _reach(self._rows), _reach(self._cols)
+
+    def many(self, logits: Tensor, min_stability: float = 0.0) -> list[UpsampledMask | None]:
+        """Return the masks of (n, m, m) float32 logits, None for those that are less stable."""
+        if logits.device.type == "cpu":
+            found = (self(one) for one in logits)
+            return [mask if mask.stability >= np.float32(min_stability) else None for mask in found]
+        return [mask for some in logits.split(TOGETHER) for mask in self.together(some, min_stability)]
+
+    def together(self, logits: Tensor, min_stability: float = 0.0) -> list[UpsampledMask | None]:
+        """Do the same for all of the window at once and on the device of the logits, which is what GPUs do best."""
+        rows, cols = self._rows.to(logits.device), self._cols.to(logits.device)
+        up = rows @ logits @ cols.T  # [n, height, width]
+        larger = (up > self._threshold - self._offset).sum((1, 2)).float()
+        smaller = (up > self._threshold + self._offset).sum((1, 2)).float()
+        stability = (smaller / larger.clamp(min=1)).cpu().numpy()
+        stable = np.flatnonzero(stability >= np.float32(min_stability))
+        masks: list[UpsampledMask | None] = [None] * len(logits)
+        patches = (up[torch.from_numpy(stable).to(up.device)] > self._threshold).cpu().numpy()
+        for number, patch in zip(stable, patches, strict=True):
+            masks[number] = UpsampledMask(patch, (0, 0), float(stability[number]))
+        return masks
 
     def whole(self, logits: Tensor) -> BoolArray:
         """Return the (n, height, width) masks of (n, m, m) float32 logits over all of the window."""

@@ -25,7 +25,8 @@ from napari_sam.types import Window
 __all__ = ["Picture", "Progress", "batch_size", "encode_batch", "open_picture", "view_of"]
 
 Progress = Callable[[int, int], None]
-BATCH = {"cpu": 2, "cuda": 128}  # prompts at once: what fits the cache there, what fills the device here
+CPU_BATCH_BYTES = 2**21  # of image tokens: what stays in the cache
+GPU_BATCH = 128  # prompts
 ENCODE_BATCH = {"cuda": 8}
 MAX_PIXELS = 2**28  # of a window: its mask has as many in float32
 
@@ -92,7 +93,10 @@ class Picture:
 
 def batch_size(model: Sam) -> int:
     """Return how many prompts a model decodes best at once on its device."""
-    return BATCH.get(model.device.type, 16)
+    if model.device.type != "cpu":
+        return GPU_BATCH
+    of_one = model.spec.grid**2 * model.spec.embed_dim * 4
+    return min(64, max(1, CPU_BATCH_BYTES // of_one))
 
 
 def encode_batch(model: Sam) -> int:

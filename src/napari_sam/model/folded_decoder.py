@@ -35,12 +35,15 @@ class Attended:
         (n, 4, C) mask tokens.
     image
         (n, h * w, C) image as each prompt sees it.
+    iou_token
+        (n, C) token of which the IoU is predicted.
     iou
         (n, 4) float32 predicted IoU.
     """
 
     tokens: Tensor
     image: Tensor
+    iou_token: Tensor
     iou: Tensor
 
     def offered(self, multimask: bool) -> Tensor:
@@ -125,7 +128,7 @@ class FoldedDecoder:
         queries = queries + self._read(last, queries + tokens, image, self._key_positions[-1])
         hidden = transformer.norm_final_attn(queries)
         iou = decoder.iou_prediction_head(hidden[:, 0])
-        return Attended(hidden[:, 1 : 1 + decoder.num_mask_tokens], image, iou.float())
+        return Attended(hidden[:, 1 : 1 + decoder.num_mask_tokens], image, hidden[:, 0], iou.float())
 
     @torch.inference_mode()
     def masks(self, attended: Attended, prompts: Tensor | slice = slice(None), *, multimask: bool) -> Tensor:

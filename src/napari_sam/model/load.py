@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from napari_sam.model.sam import Sam
 
 __all__ = ["choose_device", "load_model"]
 
+logger = logging.getLogger(__name__)
+
 
 def load_model(
     name: str = "cells",
@@ -24,6 +27,7 @@ def load_model(
     checkpoint: str | Path | None = None,
     device: str = "auto",
     precision: str = "auto",
+    compiled: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Sam:
     """Load a model, fetching its weights once if they are not there yet.
@@ -38,6 +42,9 @@ def load_model(
         "auto" (cuda, else mps, else cpu), or a device of PyTorch.
     precision
         "float32" (the authors' results to 1e-4), "bfloat16", "float16", or "auto", the fastest that agrees with it.
+    compiled
+        Whether to compile the image encoder with `torch.compile`, for CUDA (on a CPU the ViT is faster without): the
+        first image takes a minute or more, which is logged; steps inside the encoder are not reported.
     progress
         Called with bytes done and in all while downloading; may raise `OperationCancelled`.
 
@@ -74,7 +81,11 @@ def load_model(
     load_weights(model, state, str(path))
     model.name = name
     model.precision = best_precision(target, spec) if precision == "auto" else precision
-    return model.to(target).eval()
+    model = model.to(target).eval()
+    if compiled:
+        logger.warning("Compiling the image encoder of %s: the first image takes a minute or more.", name)
+        model.image_encoder.compile()
+    return model
 
 
 def choose_device(device: str = "auto") -> torch.device:

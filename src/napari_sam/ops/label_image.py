@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,7 @@ def label_records(
 
     First masks are left out by `min_area`, `max_area`, `remove_background` and `conditions`, all measured on the masks
     as they were found; then by `nesting`. The rest get their pixels in the order of `overlap`, the foremost mask
-    first: the "smaller" one or the one of the higher "score" (predicted IoU, then stability). A mask keeps what those
+    first: the "smaller" one or the one of the higher "score" (by `rank_by`). A mask keeps what those
     in front of it left; if they cut it into pieces, only the largest piece (pixels joined by sides or corners) stays,
     so that no object is scattered. What is then smaller than `min_area`, or empty, is left out, and its pixels are
     free for the masks behind it. With "whole" a mask of which any pixel is taken is left out instead.
@@ -79,7 +79,7 @@ def label_records(
     Returns
     -------
     labels
-        (H, W) int32, 0 background, the labels 1 to n by falling predicted IoU.
+        (H, W) int32, 0 background, the labels 1 to n by falling score.
     records
         n records with the pixels that their labels have.
 
@@ -109,7 +109,7 @@ def _assign(
                 "which the masks were found."
             )
     kept = _nested(_allowed(records, settings, image), settings.nesting)
-    kept.sort(key=smaller_first if settings.overlap == "smaller" else _better_first)
+    kept.sort(key=smaller_first if settings.overlap == "smaller" else _better_first(settings.rank_by))
     labels = np.zeros(size, np.int32)
     claims: list[tuple[MaskRecord, MaskRecord]] = []
     for record in kept:
@@ -124,14 +124,20 @@ def _assign(
             continue
         claims.append((record, final))
         part[free] = -1  # taken; numbered below
-    claims.sort(key=lambda claim: _better_first(claim[0]))
+    better = _better_first(settings.rank_by)
+    claims.sort(key=lambda claim: better(claim[0]))
     for number, (_, final) in enumerate(claims, start=1):
         labels[final.slices][final.patch] = number
     return labels, claims
 
 
-def _better_first(record: MaskRecord) -> tuple[object, ...]:
-    return -record.predicted_iou, -record.stability_score, smaller_first(record)
+def _better_first(score: str) -> Callable[[MaskRecord], tuple[object, ...]]:
+    """Return the sort key that puts the mask of the higher score first."""
+
+    def key(record: MaskRecord) -> tuple[object, ...]:
+        return -getattr(record, score), -record.predicted_iou, -record.stability_score, smaller_first(record)
+
+    return key
 
 
 def _largest_piece(mask: BoolArray) -> BoolArray:

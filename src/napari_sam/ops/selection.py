@@ -24,19 +24,19 @@ def select_records(candidates: Sequence[MaskRecord], settings: AutoSettings) -> 
     candidates
         Of one image, in any groups.
     settings
-        Of which the thresholds and `min_mask_region_area` count.
+        Of which the thresholds, `rank_by` and `min_mask_region_area` count.
 
     Returns
     -------
     list[MaskRecord]
-        By group, within it the highest predicted IoU first; with several groups those of the smallest crops first.
+        By group, within it the best by `rank_by` first; with several groups those of the smallest crops first.
     """
     good = [record for record in candidates if passes(record, settings)]
     records: list[MaskRecord] = []
     groups = sorted({record.group for record in candidates})
     for group in groups:
         mine = [record for record in good if record.group == group]
-        records += _without_duplicates(mine, [r.predicted_iou for r in mine], settings.box_nms_thresh)
+        records += _without_duplicates(mine, [getattr(r, settings.rank_by) for r in mine], settings.box_nms_thresh)
     if settings.crop_n_layers > 0 or len(groups) > 1:
         records = _without_duplicates(records, [1 / _crop_area(r) for r in records], settings.crop_nms_thresh)
     if settings.min_mask_region_area > 0:
