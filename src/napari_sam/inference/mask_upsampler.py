@@ -16,6 +16,8 @@ from napari_sam.types import BoolArray, Window
 __all__ = ["MaskUpsampler", "UpsampledMask"]
 
 TOGETHER = 64  # masks of a window at once on a GPU
+MARGIN = 0.05  # by which stabilities at low and at full resolution may differ
+STEP = 32  # low-resolution pixels, to which the part that is brought up is rounded
 SUPPORT = 3  # low-resolution pixels on either side that an output pixel may depend on
 
 
@@ -62,11 +64,20 @@ class MaskUpsampler:
         self._cols = _resizing(mask_size, img_size, window.input_width, window.width)
         self._row_ends, self._col_ends = _reach(self._rows), _reach(self._cols)
 
-    def many(self, logits: Tensor, min_stability: float = 0.0) -> list[UpsampledMask | None]:
-        """Return the masks of (n, m, m) float32 logits, None for those that are less stable."""
+    def many(
+        self, logits: Tensor, min_stability: float = 0.0, *, preselect: bool = False
+    ) -> list[UpsampledMask | None]:
+        """Return the masks of (n, m, m) float32 logits, None for those that are less stable.
+
+        With `preselect` those that are clearly unstable as they are, at low resolution, are not brought up at all.
+        """
         if logits.device.type == "cpu":
-            found = (self(one) for one in logits)
-            return [mask if mask.stability >= np.float32(min_stability) else None for mask in found]
+            floor = np.float32(min_stability)
+            hopeless = [False] * len(logits)
+            if preselect:
+                hopeless = (self._low_stability(logits) < min_stability - MARGIN).tolist()
+            found = (None if bad else self(one) for one, bad in zip(logits, hopeless, strict=True))
+            return [mask if mask is not None and mask.stability >= floor else None for mask in found]
         return [mask for some in logits.split(TOGETHER) for mask in self.together(some, min_stability)]
 
     def together(self, logits: Tensor, min_stability: float = 0.0) -> list[UpsampledMask | None]:
@@ -82,6 +93,10 @@ class MaskUpsampler:
         for number, patch in zip(stable, patches, strict=True):
             masks[number] = UpsampledMask(patch, (0, 0), float(stability[number]))
         return masks
+
+    def _low_stability(self, logits: Tensor) -> Tensor:
+        larger = (logits > self._threshold - self._offset).sum((1, 2))
+        return (logits > self._threshold + self._offset).sum((1, 2)) / larger.clamp(min=1)
 
     def whole(self, logits: Tensor) -> BoolArray:
         """Return the (n, height, width) masks of (n, m, m) float32 logits over all of the window."""
@@ -110,6 +125,8 @@ class MaskUpsampler:
     @staticmethod
     def _part(first: int, last: int, ends: tuple[Tensor, Tensor], size: int) -> tuple[slice, slice]:
         """Return the low-resolution pixels to read, and the output pixels to make, for a run of high logits."""
+        # few different sizes, as the library prepares a kernel for each
+        first, last = first - first % STEP, min(size, last - last % STEP + STEP) - 1
         start, stop = int(ends[0][first]), int(ends[1][last])
         return slice(max(0, first - SUPPORT), min(size, last + 1 + SUPPORT)), slice(start, max(start, stop))
 

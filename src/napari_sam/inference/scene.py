@@ -21,7 +21,10 @@ from napari_sam.ops.mask_record import MaskRecord
 
 __all__ = ["Scene"]
 
-STRIDES = (4, 2, 1)  # of the grids that the fast mode asks one after another
+# of the fast mode (docs/performance.md has what they cost):
+STRIDES = (4, 2, 1)  # of the grids that are asked one after another
+SURE_CELLS = 1  # grid cells that a mask must cover
+SURE_SHARE = 0.3  # how much above the threshold its stability must be, as a share of what is left to 1
 
 
 class Scene:
@@ -59,6 +62,9 @@ class Scene:
             threshold=self._model.mask_threshold,
             offset=self._settings.stability_score_offset,
         )
+        window = view.window
+        self._cell = window.height * window.width / settings.points_in_layer(0) ** 2  # pixels for each point
+        self._sure_stability = 1 - (1 - settings.stability_score_thresh) * (1 - SURE_SHARE)
         self.cut: list[npt.NDArray[np.float64]] = []  # points whose masks run out of the window
 
     def search(self) -> Iterator[tuple[int, int, list[MaskRecord]]]:
@@ -76,7 +82,7 @@ class Scene:
             for start in range(0, len(some), self._batch):
                 batch = some[start : start + self._batch]
                 found = self._ask(batch)
-                hidden = _covered(waiting, found, self._origin)
+                hidden = _covered(waiting, self._sure(found), self._origin)
                 waiting = waiting[~hidden]
                 yield len(batch) + int(hidden.sum()), len(batch), found
 
@@ -94,7 +100,7 @@ class Scene:
         chosen = slice(None) if len(prompts) == len(points) else torch.from_numpy(prompts).to(device)
         logits = self._decoder.masks(attended, chosen, multimask=True)
         at, number = np.nonzero(likely[prompts])
-        masks = self._upsample.many(logits[at, number], self._settings.stability_score_thresh)
+        masks = self._upsample.many(logits[at, number], self._settings.stability_score_thresh, preselect=self._fast)
         found, cut = [], set()
         for prompt, quality, mask in zip(prompts[at], iou[prompts[at], number], masks, strict=True):
             if mask is None:
@@ -106,6 +112,18 @@ class Scene:
                 found.append(record)
         self.cut += [points[prompt] for prompt in sorted(cut)]
         return found
+
+    def _sure(self, found: Sequence[MaskRecord]) -> list[MaskRecord]:
+        """Return the masks under which no more is asked.
+
+        They are stable, and so large that other points would find them again. Only the smallest of a prompt counts, as
+        the others may hold other objects.
+        """
+        smallest: dict[tuple[float, float], MaskRecord] = {}
+        for record in sorted(found, key=lambda record: -record.area):
+            smallest[record.point] = record
+        least, area = self._sure_stability, SURE_CELLS * self._cell
+        return [r for r in smallest.values() if r.area >= area and r.stability_score >= least]
 
     def _record(self, mask: UpsampledMask, iou: float, point: npt.NDArray[np.float64]) -> MaskRecord:
         row, col = self._origin
@@ -145,12 +163,9 @@ def _every(waiting: npt.NDArray[np.float64], points: npt.NDArray[np.float64], st
 def _covered(
     points: npt.NDArray[np.float64], found: Sequence[MaskRecord], origin: tuple[int, int]
 ) -> npt.NDArray[np.bool_]:
-    """Tell which points lie in the smallest mask of one of the prompts; larger ones may hold other objects."""
+    """Tell which points lie in one of the masks."""
     inside = np.zeros(len(points), bool)
-    smallest: dict[tuple[float, float], MaskRecord] = {}
-    for record in sorted(found, key=lambda record: -record.area):
-        smallest[record.point] = record
-    for record in smallest.values():
+    for record in found:
         row0, col0, row1, col1 = record.box
         at = np.rint(points + np.array(origin)).astype(int) - np.array([row0, col0])
         near = np.flatnonzero(((at >= 0) & (at < [row1 - row0, col1 - col0])).all(axis=1) & ~inside)
