@@ -54,7 +54,7 @@ def main() -> None:
     seconds = time_interleaved(functions, arguments.runs, warmup=0)
     same, lowest = compare(found["exact"], found["theirs"])
     accuracy = {
-        "exact": f"{len(found['exact'])} of {len(found['theirs'])} records, {same} equal boxes, lowest IoU {lowest:.4f}",
+        "exact": f"{len(found['exact'])} of {len(found['theirs'])} records, {same} equal boxes, IoU ≥ {lowest:.4f}",
         "exact, auto": f"{quick.precision}: {len(found['exact, auto'])} of {len(found['theirs'])} records",
         "fast, auto": f"{quick.precision}, {asked['fast, auto']} of 1024 points asked; see docs/performance.md",
         "cells": f"{len(found['cells'])} records, 32 x 32 points over the picture",
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def typical_thresholds(model: Any, image: npt.NDArray[np.uint8]) -> dict[str, float]:
-    """Choose thresholds that half, and then two thirds, of the candidates pass; between two values, so none is on it."""
+    """Choose thresholds that half, then two thirds, of the candidates pass, each between two values."""
     generator = ns.AutomaticMaskGenerator(model, points_per_side=8, pred_iou_thresh=0, stability_score_thresh=0)
     events = generator.stream(image, normalization="none")
     records = [record for event in events for record in event.found]

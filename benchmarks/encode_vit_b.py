@@ -36,7 +36,11 @@ def main() -> None:
     ious = click_agreement(ours, quick, sample_image(ours.img_size))
     rows = [
         ("float32", "ours", f"largest relative error {error:.1e}"),
-        (f'precision="auto" ({quick.precision})', "quick", f"mask IoU to float32: mean {ious.mean():.4f}, lowest {ious.min():.4f}"),
+        (
+            f'precision="auto" ({quick.precision})',
+            "quick",
+            f"mask IoU to float32: mean {ious.mean():.4f}, lowest {ious.min():.4f}",
+        ),
     ]
     report(
         [

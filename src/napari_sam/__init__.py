@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -76,4 +78,6 @@ def _warn_of_namesake() -> None:
     )
 
 
+if sys.platform == "darwin":  # read when torch is first imported: operators that MPS lacks run on the CPU
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 _warn_of_namesake()

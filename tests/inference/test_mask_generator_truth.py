@@ -117,7 +117,7 @@ def test_crops_offer_no_parts_of_objects(oracle, whole_model):
 @pytest.mark.parametrize("windowed", [False, True])
 def test_fast_mode_asks_less_and_finds_the_same(windowed, oracle, whole_model, tiny_cell_model):
     model = tiny_cell_model if windowed else whole_model
-    labels = disks((150, 160), [(r, c, 16) for r in (25, 75, 125) for c in (30, 80, 130)])
+    labels = disks((150, 160), [(r, c, 20) for r in (25, 75, 125) for c in (30, 80, 130)])
     found, asked = [], []
     for mode in ("exact", "fast"):
         oracle.clear()

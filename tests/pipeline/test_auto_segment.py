@@ -5,23 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_sam.config.auto import AutoSettings
 from napari_sam.errors import InputError, OperationCancelled
 from napari_sam.inference.mask_generator import AutomaticMaskGenerator
 from napari_sam.model.load import load_model
 from napari_sam.pipeline.auto_segment import auto_segment, fitting_preset
 
-EVERYTHING = {
-    "points_per_side": 4,
-    "pred_iou_thresh": 0.0,
-    "stability_score_thresh": 0.0,
-    "box_nms_thresh": 1.0,
-    "conditions": ("area>=3",),
-}
+EVERYTHING = AutoSettings(
+    points_per_side=4,
+    pred_iou_thresh=0.0,
+    stability_score_thresh=0.0,
+    box_nms_thresh=1.0,
+    conditions=("area>=3",),
+)
 
 
 @pytest.fixture
 def generator(tiny_cell_model):
-    return AutomaticMaskGenerator(tiny_cell_model, **EVERYTHING)
+    return AutomaticMaskGenerator(tiny_cell_model, EVERYTHING)
 
 
 @pytest.fixture

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from qtpy.QtWidgets import QApplication
 
+from gui_helpers import values_of
 from napari_sam.config.auto import load_auto_settings
 from napari_sam.errors import InputError
 from napari_sam.inference.mask_generator import AutomaticMaskGenerator
@@ -22,24 +21,6 @@ from napari_sam.widgets.auto_dock import AutoDock
 
 OpenAuto = Callable[..., AutoDock]
 Image = npt.NDArray[np.uint8]
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        QApplication.processEvents()
-        time.sleep(0.002)
-
-
-def values_of(image: Image, labels: Any) -> dict[int, int]:
-    """The value of the image under each label, which must cover a whole square of it."""
-    found = {}
-    for label in np.unique(labels[labels > 0]).tolist():
-        (value,) = np.unique(image[labels == label])
-        assert np.count_nonzero(labels == label) == 36
-        found[label] = int(value)
-    return found
 
 
 def test_a_run_writes_labels_and_their_table(open_auto: OpenAuto, planted: Any, squares: Image) -> None:
@@ -302,7 +283,7 @@ def test_settings_of_form_and_script_are_the_same(open_auto: OpenAuto, squares: 
     dock = open_auto(squares)
     dock.set_settings("tissue", conditions=["eccentricity<0.9"], crop_overlap_ratio=0.25)
     form = dock._form.settings
-    assert form.editors["crop_n_layers"].get() == 1
+    assert form.editors["min_area"].get() == 30
     assert form.editors["conditions"].widget.text() == "eccentricity<0.9"
     assert form.preset.currentText() == "changed"
     form.editors["points_per_side"].widget.setValue(7)

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from qtpy.QtCore import QCoreApplication, QEvent
-from test_auto_dock import values_of, wait_for
-from test_dock_thread import LONGEST_PAUSE, longest_pause
 
+from gui_helpers import LONGEST_PAUSE, longest_pause, values_of, wait_for
 from napari_sam.errors import InputError
 from napari_sam.model.build import build_model
 from napari_sam.widgets.auto_dock import AutoDock

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -16,20 +15,13 @@ import pytest
 from qtpy.QtCore import QCoreApplication, QEvent
 from qtpy.QtWidgets import QApplication
 
+from gui_helpers import wait_for
 from napari_sam.errors import InputError
 from napari_sam.model.sam import Sam
 from napari_sam.widgets.prompt_dock import PromptDock
 
 Image = npt.NDArray[np.uint16]
 OpenDock = Callable[..., PromptDock]
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        QApplication.processEvents()
-        time.sleep(0.005)
 
 
 def workers() -> list[threading.Thread]:

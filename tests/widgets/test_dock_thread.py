@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
+from gui_helpers import LONGEST_PAUSE, longest_pause, wait_for
 from napari_sam.errors import InputError
 from napari_sam.model.build import build_model
 from napari_sam.model.sam import Sam
@@ -20,35 +20,6 @@ from napari_sam.widgets.prompt_dock import PromptDock
 
 Image = npt.NDArray[np.uint16]
 OpenDock = Callable[..., PromptDock]
-
-LONGEST_PAUSE = 0.05
-
-
-@contextmanager
-def longest_pause() -> Iterator[list[float]]:
-    """Measure how long the event loop was kept from its work, at worst."""
-    worst, last = [0.0], [time.perf_counter()]
-
-    def tick() -> None:
-        now = time.perf_counter()
-        worst[0] = max(worst[0], now - last[0])
-        last[0] = now
-
-    timer = QTimer()
-    timer.setTimerType(Qt.TimerType.PreciseTimer)
-    timer.timeout.connect(tick)
-    timer.start(1)
-    yield worst
-    tick()
-    timer.stop()
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        QApplication.processEvents()
-        time.sleep(0.002)
 
 
 def test_the_meter_sees_a_blocked_loop(qtbot: Any) -> None:

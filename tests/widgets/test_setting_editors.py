@@ -65,3 +65,12 @@ def test_a_slider_of_sizes(qtbot: Any) -> None:
     assert slider.value() == 0
     slider.box.setValue(20_000)  # beyond the slider's end
     assert slider.value() == 20_000
+
+
+def test_every_setting_of_automatic_masks_has_a_name_in_the_form() -> None:
+    from dataclasses import fields
+
+    from napari_sam.config.auto import AutoSettings
+    from napari_sam.widgets.settings_form import NAMES
+
+    assert set(NAMES) == {field.name for field in fields(AutoSettings)}

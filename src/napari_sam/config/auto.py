@@ -100,6 +100,7 @@ class AutoSettings:
             self._check(name, getattr(self, name) >= 0, "a whole number of at least 0")
         for name in ("pred_iou_thresh", "stability_score_thresh", "box_nms_thresh", "crop_nms_thresh"):
             self._check(name, 0 <= getattr(self, name) <= 1, "a number from 0 to 1")
+        self._check("points_per_side", self.points_per_side <= 1024, "at most 1024 (that is a million prompts)")
         self._check("crop_n_layers", self.crop_n_layers <= 4, "at most 4 (layer 4 has 256 crops)")
         self._check("stability_score_offset", self.stability_score_offset >= 0, "a number of at least 0")
         self._check("crop_overlap_ratio", 0 <= self.crop_overlap_ratio < 1, "a number from 0 to below 1")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_sam.ops.polygons import Polygon, mask_polygons
 from napari_sam.ops.rle import coco_rle, mask_to_runs
 from napari_sam.types import BoolArray
 
@@ -114,6 +115,11 @@ class MaskRecord:
     def rle(self) -> dict[str, Any]:
         """COCO's compressed run lengths {"size": [H, W], "counts": text}, as pycocotools reads them."""
         return coco_rle(self.runs, self.image_shape)
+
+    @property
+    def polygons(self) -> list[Polygon]:
+        """Exact outlines in pixel corners (row, col) of the image, holes included; see `mask_polygons`."""
+        return mask_polygons(self.patch, (self.box[0], self.box[1]))
 
     def with_patch(self, patch: BoolArray, origin: tuple[int, int]) -> MaskRecord:
         """Return the same record with other pixels."""

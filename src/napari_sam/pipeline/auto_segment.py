@@ -87,7 +87,7 @@ def auto_segment(
 
     found: list[MaskRecord] = []
     events = generator.stream(image, normalization=normalization, channels=channels, region=region, progress=still)
-    for event in () if _is_constant(image, region) else events:
+    for event in events:
         done, total = event.done, event.total
         found.extend(event.found)
         still()
@@ -106,9 +106,3 @@ def fitting_preset(model_name: str) -> str:
     """
     spec = SPECS.get(model_name) or SPECS[find_model(model_name).architecture]
     return "cells" if spec.windowed else "natural"
-
-
-def _is_constant(image: Any, region: tuple[int, int, int, int] | None) -> bool:
-    row0, col0, row1, col1 = region or (0, 0, *image.shape[:2])
-    part = np.asarray(image[row0:row1, col0:col1])
-    return bool((part == part[0, 0]).all())

@@ -23,6 +23,7 @@ NAMES = {
     "pred_iou_thresh": "Score from",
     "stability_score_thresh": "Stability from",
     "stability_score_offset": "Stability offset",
+    "rank_by": "The better has more",
     "box_nms_thresh": "Duplicates: box IoU",
     "crop_nms_thresh": "… between crops",
     "crop_n_layers": "Layers of crops",
@@ -45,6 +46,7 @@ SLACK_TEXT = (
 )
 FILTER_FIELDS = (
     *SLIDERS,
+    "rank_by",
     "box_nms_thresh",
     "crop_nms_thresh",
     "min_mask_region_area",
