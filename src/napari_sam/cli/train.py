@@ -22,6 +22,7 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")] = Path("runs/cells"),
     data: Annotated[list[Path] | None, typer.Option(help="Folder with images/ and labels/; repeatable.")] = None,
     preset: Annotated[str, typer.Option(help="Settings to start from: cells, paper, quick.")] = "cells",
+    start: Annotated[str | None, typer.Option("--from", help="Model or weights file to start from.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps in all.")] = None,
     cooldown: Annotated[int | None, typer.Option(help="Last steps, over which the rate falls to zero.")] = None,
     batch: Annotated[int | None, typer.Option(help="Crops a step.")] = None,
@@ -41,6 +42,7 @@ def train(
 
     overrides: dict[str, Any] = {
         "data": tuple(str(folder) for folder in data) if data else None,
+        "start": start,
         "steps": steps,
         "cooldown": cooldown,
         "batch": batch,

@@ -35,6 +35,14 @@ class TrainingConfig:
     focal_weight, focal_alpha
         Weight of the focal against the dice loss (the paper: 20), and of foreground against background in it (usual:
         0.25); small objects want less of the one and more of the other.
+    quality_weight
+        Weight of the squared error of the predicted IoU (the paper: 1).
+    objects_weight
+        Weight of the object head's loss, for architectures that have one.
+    clumps
+        How often an object's target is the whole clump that it belongs to: what else a click there may mean.
+    start
+        A registered model or a weights file to start from; what it lacks starts at random.
     lr, weight_decay, warmup, cooldown, clip
         AdamW; linear warm-up steps; linear steps down to zero at the end; gradient norm limit.
     ema
@@ -62,6 +70,10 @@ class TrainingConfig:
     drop_mask: float = 0.0
     focal_weight: float = 20.0
     focal_alpha: float = 0.25
+    quality_weight: float = 1.0
+    objects_weight: float = 1.0
+    clumps: float = 0.0
+    start: str = ""
     lr: float = 4e-4
     weight_decay: float = 0.1
     warmup: int = 250

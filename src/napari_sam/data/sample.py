@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from scipy import ndimage
 
 __all__ = ["PAD_COLOUR", "Sample", "augment_intensity", "random_crop"]
 
+LARGEST = (60, 130)  # pixels: diameter of typical objects at the smallest and the largest zoom, at most
 PAD_COLOUR = (124, 116, 104)  # the pixel mean: what zero padding after normalisation looks like
 
 
@@ -21,6 +23,12 @@ class Sample:
     image: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int32]
 
+    @cached_property
+    def diameter(self) -> float:
+        """Median of the objects' diameters 2 sqrt(area / pi) in pixels; 1 without objects."""
+        areas = np.bincount(self.labels.ravel())[1:]
+        return float(2 * np.sqrt(np.median(areas[areas > 0]) / np.pi)) if areas.any() else 1.0
+
 
 def random_crop(sample: Sample, rng: np.random.Generator, size: int, scale: tuple[float, float]) -> Sample:
     """Cut a random square at a random zoom, flipped and turned at random.
@@ -30,9 +38,10 @@ def random_crop(sample: Sample, rng: np.random.Generator, size: int, scale: tupl
     size
         Side of the result in pixels; what lies outside of the image is `PAD_COLOUR`, below and right of it.
     scale
-        Smallest and largest zoom, drawn evenly on a log scale.
+        Smallest and largest zoom, drawn evenly on a log scale; less where objects would come out too large for a window.
     """
-    zoom = float(np.exp(rng.uniform(np.log(scale[0]), np.log(scale[1]))))
+    limits = np.minimum(scale, np.array(LARGEST) / sample.diameter)
+    zoom = float(np.exp(rng.uniform(*np.log(limits))))
     stretch = float(np.exp(rng.normal(0, 0.06)))  # a little out of proportion
     height, width = sample.labels.shape
     rows = min(height, max(8, round(size / zoom * stretch)))

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from napari_sam.config.training import TrainingConfig
+from napari_sam.data.object_targets import object_targets
 from napari_sam.data.sample import Sample, augment_intensity, random_crop
 from napari_sam.data.synthetic import synthetic_sample
 from napari_sam.errors import InputError
 
 __all__ = ["Batch", "make_batch"]
 
+LARGEST_CLUMP = 0.4  # of the crop
 MIN_AREA = 16  # pixels of a crop: smaller pieces of objects are not prompted
 
 
@@ -28,10 +31,13 @@ class Batch:
         (B, S, S, 3) uint8.
     masks
         (B, P, S, S) bool; a crop with fewer objects repeats some.
+    objects
+        (B, 3, S / 2, S / 2) float32 targets of the object head, see `object_targets`.
     """
 
     images: npt.NDArray[np.uint8]
     masks: npt.NDArray[np.bool_]
+    objects: npt.NDArray[np.float32]
 
 
 def make_batch(
@@ -48,13 +54,14 @@ def make_batch(
     step
         Number of the step.
     """
-    images, masks = [], []
+    images, masks, objects = [], [], []
     for index in range(config.batch):
         rng = np.random.default_rng([config.seed, step, index])
         crop = _crop_with_objects(samples, weights, config, size, rng)
         images.append(augment_intensity(crop.image, rng))
-        masks.append(_choose_masks(crop.labels, config.prompts, rng))
-    return Batch(images=np.stack(images), masks=np.stack(masks))
+        masks.append(_choose_masks(crop.labels, config.prompts, config.clumps, rng))
+        objects.append(object_targets(crop.labels, size // 2))
+    return Batch(images=np.stack(images), masks=np.stack(masks), objects=np.stack(objects))
 
 
 def _crop_with_objects(
@@ -77,11 +84,20 @@ def _crop_with_objects(
     )
 
 
-def _choose_masks(labels: npt.NDArray[np.int32], count: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+def _choose_masks(
+    labels: npt.NDArray[np.int32], count: int, clumps: float, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
     areas = np.bincount(labels.ravel())
     areas[0] = 0
     ids = np.flatnonzero(areas >= MIN_AREA)
     chosen = rng.permutation(ids)[:count]
     if len(chosen) < count:
         chosen = np.concatenate([chosen, rng.choice(ids, count - len(chosen))])
-    return labels[None] == chosen[:, None, None]
+    masks = labels[None] == chosen[:, None, None]
+    if clumps:
+        parts, _ = ndimage.label(ndimage.binary_dilation(labels > 0))
+        for i in np.flatnonzero(rng.random(count) < clumps):
+            clump = (parts == parts[masks[i]][0]) & (labels > 0)
+            if clump.mean() < LARGEST_CLUMP:
+                masks[i] = clump
+    return masks

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from napari_sam.data.object_targets import interior
 from napari_sam.data.sample import Sample
 
 __all__ = ["KINDS", "synthetic_sample"]
@@ -98,7 +99,7 @@ def _paint(rng: np.random.Generator, labels: npt.NDArray[np.int32], kind: str) -
     light = brightness[labels]
     texture = _field(rng, labels.shape, rng.uniform(1, 5))
     light = light * (1 + np.float32(rng.uniform(0.05, 0.35)) * texture)
-    distance = ndimage.distance_transform_edt(_interior(labels)).astype(np.float32)
+    distance = ndimage.distance_transform_edt(interior(labels)).astype(np.float32)
     if kind == "cells":  # light at the rim, less inside, sometimes a nucleus
         rim = np.exp(-distance / np.float32(rng.uniform(1.0, 2.5)))
         light = light * (np.float32(rng.uniform(0.15, 0.6)) + rim)
@@ -107,16 +108,6 @@ def _paint(rng: np.random.Generator, labels: npt.NDArray[np.int32], kind: str) -
     elif rng.random() < 0.6:  # a dome
         light = light * (0.5 + 0.5 * np.minimum(1, distance / np.float32(rng.uniform(2, 10))))
     return light
-
-
-def _interior(labels: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-    """Return the objects without the pixels where two labels meet, so that distances count to one's own rim."""
-    inside = labels > 0
-    same_below = labels[:-1] == labels[1:]
-    same_right = labels[:, :-1] == labels[:, 1:]
-    inside[:-1] &= same_below
-    inside[:, :-1] &= same_right
-    return inside
 
 
 def _field(rng: np.random.Generator, shape: tuple[int, ...], sigma: float) -> npt.NDArray[np.float32]:

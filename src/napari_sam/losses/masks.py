@@ -36,7 +36,13 @@ def mask_iou(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def sam_loss(
-    logits: Tensor, predicted_iou: Tensor, target: Tensor, *, focal: float = FOCAL_WEIGHT, alpha: float = 0.25
+    logits: Tensor,
+    predicted_iou: Tensor,
+    target: Tensor,
+    *,
+    focal: float = FOCAL_WEIGHT,
+    alpha: float = 0.25,
+    quality: float = 1.0,
 ) -> Tensor:
     """Return the loss of n prompts: the best of c masks counts, and every mask's predicted IoU.
 
@@ -52,10 +58,11 @@ def sam_loss(
         Weight of the focal against the dice loss; 20 in the paper.
     alpha
         Weight of foreground against background pixels in the focal loss.
+    quality
+        Weight of the squared error of the predicted IoU; 1 in the paper.
     """
     truth = target[:, None].expand_as(logits)
     mask_loss = focal * focal_loss(logits, truth, alpha) + dice_loss(logits, truth)  # [n, c]
     with torch.no_grad():
         iou = mask_iou(logits, truth)
-    quality = (predicted_iou - iou).square().mean()
-    return mask_loss.min(dim=1).values.mean() + quality
+    return mask_loss.min(dim=1).values.mean() + quality * (predicted_iou - iou).square().mean()

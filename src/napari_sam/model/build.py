@@ -12,6 +12,7 @@ from napari_sam.errors import InputError
 from napari_sam.model.cell_encoder import CellEncoder
 from napari_sam.model.image_encoder import ImageEncoderViT
 from napari_sam.model.mask_decoder import MaskDecoder
+from napari_sam.model.object_head import ObjectHead
 from napari_sam.model.prompt_encoder import PromptEncoder
 from napari_sam.model.sam import Sam
 from napari_sam.model.tiny_vit import TinyViT
@@ -132,7 +133,8 @@ def build_from_spec(spec: SamSpec, *, seed: int = 0) -> Sam:
             iou_head_hidden_dim=spec.iou_hidden,
             skip_channels=(spec.cell_widths[1], spec.cell_widths[0]) if spec.encoder == "cell" else (),
         )
-        return Sam(spec, encoder, prompt_encoder, decoder).eval()
+        object_head = ObjectHead(spec.cell_widths[0]) if spec.encoder == "cell" else None
+        return Sam(spec, encoder, prompt_encoder, decoder, object_head).eval()
 
 
 def _build_encoder(spec: SamSpec) -> nn.Module:

@@ -1,7 +1,8 @@
 """The bundled model's image encoder: convolutions down to stride 16, a few transformer blocks, back to stride 8.
 
 Small round objects want resolution, and two CPU cores want dense 3x3 convolutions rather than depthwise ones. So the
-embedding has stride 8 (masks come out at stride 2) and the features at strides 4 and 2 go on to the mask decoder.
+embedding has stride 8 (masks come out at stride 2), and a U-Net's way back up, run once an image, makes features at
+strides 4 and 2 that know what they belong to; the mask decoder and the object head take them.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class CellEncoder(nn.Module):
             nn.Conv2d(out_chans, out_chans, kernel_size=3, padding=1, bias=False),
             LayerNorm2d(out_chans),
         )
+        self.finer = nn.ModuleList([Merge(out_chans, widths[1]), Merge(widths[1], widths[0])])
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Encode a normalised (B, 3, S, S) image.
@@ -85,11 +87,26 @@ class CellEncoder(nn.Module):
             tokens = block(tokens)
         top = self.top(tokens.transpose(1, 2).reshape(b, c, h, w))
         top = F.interpolate(top, scale_factor=2, mode="nearest")
-        return self.neck(self.lateral(stride8) + top), (stride4, stride2)
+        embedding = self.neck(self.lateral(stride8) + top)
+        finer4 = self.finer[0](embedding, stride4)
+        return embedding, (finer4, self.finer[1](finer4, stride2))
 
     def steps(self) -> list[nn.Module]:
         """List the parts in the order in which they finish."""
-        return [*self.stages, *self.blocks, self.neck]
+        return [*self.stages, *self.blocks, self.neck, *self.finer]
+
+
+class Merge(nn.Module):
+    """Add coarse features to finer ones of half their stride."""
+
+    def __init__(self, coarse: int, width: int) -> None:
+        super().__init__()
+        self.coarse = nn.Conv2d(coarse, width, kernel_size=1)
+        self.block = ResidualBlock(width)
+
+    def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        """Return (B, width, 2h, 2w) for (B, coarse, h, w) and (B, width, 2h, 2w)."""
+        return self.block(fine + F.interpolate(self.coarse(coarse), scale_factor=2, mode="nearest"))
 
 
 class ResidualBlock(nn.Module):

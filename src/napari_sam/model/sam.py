@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_sam.model.mask_decoder import MaskDecoder
+from napari_sam.model.object_head import ObjectHead, ObjectMaps
 from napari_sam.model.products import fast_products
 from napari_sam.model.prompt_encoder import PromptEncoder
 
@@ -56,6 +57,8 @@ class Sam(nn.Module):
         All size numbers, see `model.build.SamSpec`.
     image_encoder, prompt_encoder, mask_decoder
         The parts.
+    object_head
+        Maps of objects without a prompt, where the model has them.
     """
 
     mask_threshold: float = 0.0
@@ -64,9 +67,15 @@ class Sam(nn.Module):
     image_encoder: nn.Module
     prompt_encoder: PromptEncoder
     mask_decoder: MaskDecoder
+    object_head: ObjectHead | None
 
     def __init__(
-        self, spec: SamSpec, image_encoder: nn.Module, prompt_encoder: PromptEncoder, mask_decoder: MaskDecoder
+        self,
+        spec: SamSpec,
+        image_encoder: nn.Module,
+        prompt_encoder: PromptEncoder,
+        mask_decoder: MaskDecoder,
+        object_head: ObjectHead | None = None,
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -75,6 +84,7 @@ class Sam(nn.Module):
         self.image_encoder = image_encoder
         self.prompt_encoder = prompt_encoder
         self.mask_decoder = mask_decoder
+        self.object_head = object_head
         self.register_buffer("pixel_mean", torch.tensor(spec.pixel_mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(spec.pixel_std).view(-1, 1, 1), persistent=False)
         self._fingerprint: str | None = None
@@ -137,6 +147,11 @@ class Sam(nn.Module):
             out = self.image_encoder(x)
         features, skips = out if isinstance(out, tuple) else (out, ())
         return ImageEmbedding(features.float(), tuple(skip.float() for skip in skips))
+
+    def find_objects(self, embedding: ImageEmbedding) -> ObjectMaps:
+        """Return where the object head sees objects; only for models that have one (`object_head` is not None)."""
+        assert self.object_head is not None  # noqa: S101 - stated above
+        return self.object_head(embedding.skips[1])  # type: ignore[no-any-return]
 
     def decode(
         self,

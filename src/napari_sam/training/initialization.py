@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from napari_sam.errors import CheckpointError
+from napari_sam.model.cell_encoder import Merge
+from napari_sam.model.checkpoint import read_state_dict
+from napari_sam.model.download import fetch_model
+from napari_sam.model.registry import find_model
 from napari_sam.model.sam import Sam
 from napari_sam.model.transformer import Attention, TwoWayAttentionBlock
 
-__all__ = ["point_tokens_at_their_place"]
+__all__ = ["point_tokens_at_their_place", "start_from"]
 
 
 def point_tokens_at_their_place(model: Sam, gain: float = 1.6, width: float = 0.7, marker: float = 3.0) -> None:
@@ -47,3 +53,37 @@ def _tie(attention: Attention, gain: float) -> None:
     attention.k_proj.weight.copy_(attention.q_proj.weight)
     nn.init.zeros_(attention.q_proj.bias)
     nn.init.zeros_(attention.k_proj.bias)
+
+
+def start_from(model: Sam, source: str) -> list[str]:
+    """Load the weights of a registered model or of a file, as far as they fit.
+
+    Modules that the source lacks keep their start; those that add to others (`Merge`) then begin by adding nothing.
+
+    Returns
+    -------
+    list of str
+        Names of the parameters that the source lacks.
+
+    Raises
+    ------
+    InputError
+        If there is no such model or file.
+    CheckpointError
+        If nothing in it fits.
+    """
+    path = Path(source) if Path(source).is_file() else fetch_model(find_model(source))
+    state = read_state_dict(path)
+    own = model.state_dict()
+    fitting = {key: value.float() for key, value in state.items() if key in own and own[key].shape == value.shape}
+    if not fitting:
+        raise CheckpointError(f"Nothing in {path} fits the architecture {model.spec.architecture}: name another start.")
+    model.load_state_dict(fitting, strict=False)
+    missing = [key for key in own if key not in fitting]
+    with torch.no_grad():
+        for name, module in model.named_modules():
+            if isinstance(module, Merge) and f"{name}.coarse.weight" in missing:
+                for layer in (module.coarse, module.block.conv2):
+                    nn.init.zeros_(layer.weight)
+                    nn.init.zeros_(cast("Tensor", layer.bias))
+    return missing

@@ -20,7 +20,7 @@ from napari_sam.data.sampler import make_batch
 from napari_sam.errors import InputError
 from napari_sam.model.build import build_model
 from napari_sam.model.sam import Sam
-from napari_sam.training.initialization import point_tokens_at_their_place
+from napari_sam.training.initialization import point_tokens_at_their_place, start_from
 from napari_sam.training.run_folder import RunFolder, save_weights
 from napari_sam.training.step import StepResult, training_step
 
@@ -82,6 +82,8 @@ def train(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             point_tokens_at_their_place(model)
+        if config.start:
+            start_from(model, config.start)
     model = model.to(device).train()
     average = {key: value.detach().clone() for key, value in model.state_dict().items()}
     optimizer = _optimizer(model, config)

@@ -11,6 +11,7 @@ from torch import Tensor
 from napari_sam.config.training import TrainingConfig
 from napari_sam.data.sampler import Batch
 from napari_sam.losses.masks import mask_iou, sam_loss
+from napari_sam.losses.objects import object_loss
 from napari_sam.model.sam import ImageEmbedding, Sam
 from napari_sam.training.prompt_simulation import PromptState, plan_rounds
 
@@ -19,9 +20,10 @@ __all__ = ["StepResult", "training_step"]
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """Report a step: mean loss of its rounds, kind of first prompt, mean IoU after the first and the last round."""
+    """Report a step: mean loss of its rounds, loss of the object head, kind of first prompt, mean IoU after the first and the last round."""
 
     loss: float
+    objects: float
     box: bool
     rounds: int
     first_iou: float
@@ -56,14 +58,22 @@ def training_step(model: Sam, batch: Batch, config: TrainingConfig, step: int) -
         with _autocast(model, config):
             logits, iou = model.decode(leaf, multimask=number == 0 and not box, **arguments)  # type: ignore[arg-type]
         logits, iou = logits.float(), iou.float()
-        loss = sam_loss(logits, iou, target, focal=config.focal_weight, alpha=config.focal_alpha) / len(rounds)
+        weights = {"focal": config.focal_weight, "alpha": config.focal_alpha, "quality": config.quality_weight}
+        loss = sam_loss(logits, iou, target, **weights) / len(rounds)
         loss.backward()
         total += float(loss.detach())
         state.feed_back(logits, iou)
         assert state.logits is not None  # noqa: S101 - for the type checker
         ious.append(float(mask_iou(state.logits[:, 0], target).mean()))
+    objects = 0.0
+    if model.object_head is not None and config.objects_weight:
+        with _autocast(model, config):
+            maps = model.find_objects(leaf)
+        loss = config.objects_weight * object_loss(maps, torch.from_numpy(batch.objects).to(device))
+        loss.backward()
+        objects = float(loss.detach())
     _backward_through_encoder(encoded, leaf)
-    return StepResult(loss=total, box=box, rounds=len(rounds), first_iou=ious[0], last_iou=ious[-1])
+    return StepResult(loss=total, objects=objects, box=box, rounds=len(rounds), first_iou=ious[0], last_iou=ious[-1])
 
 
 def _round_count(config: TrainingConfig, generator: torch.Generator) -> int:

@@ -1,0 +1,30 @@
+"""Loss of the object head: cross entropy and dice on the foreground, distances, and sizes inside of objects."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from napari_sam.losses.masks import dice_loss
+from napari_sam.model.object_head import ObjectMaps
+
+__all__ = ["object_loss"]
+
+
+def object_loss(maps: ObjectMaps, target: Tensor) -> Tensor:
+    """Return the loss, a scalar.
+
+    Parameters
+    ----------
+    maps
+        Predicted maps, (B, m, m) each.
+    target
+        (B, 3, m, m) as `data.object_targets` makes them.
+    """
+    covered, middle, diameter = target.unbind(1)
+    foreground = F.binary_cross_entropy_with_logits(maps.foreground, covered) + dice_loss(maps.foreground, covered).mean()
+    # where there is an object counts as much as the rest, however little of the picture it takes
+    error = F.binary_cross_entropy_with_logits(maps.middle, middle, reduction="none")
+    distances = (error * covered).sum() / covered.sum().clamp(min=1) + (error * (1 - covered)).mean()
+    sizes = (F.smooth_l1_loss(maps.diameter, diameter, reduction="none") * covered).sum() / covered.sum().clamp(min=1)
+    return foreground + distances + 0.5 * sizes
