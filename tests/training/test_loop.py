@@ -15,8 +15,9 @@ from napari_sam.config.training import TrainingConfig
 from napari_sam.data.sample import Sample
 from napari_sam.errors import InputError
 from napari_sam.model.build import SPECS, SamSpec, build_from_spec
-from napari_sam.training.loop import learning_rate, train
+from napari_sam.training.loop import train
 from napari_sam.training.prompt_simulation import plan_rounds
+from napari_sam.training.schedule import learning_rate
 from napari_sam.training.step import training_step
 
 
@@ -110,7 +111,8 @@ def test_gradients_by_rounds_equal_one_backward_through_everything(tiny, tiny_sp
 
     from napari_sam.data.sampler import make_batch
     from napari_sam.losses.masks import sam_loss
-    from napari_sam.training.prompt_simulation import PromptState
+    from napari_sam.losses.objects import object_loss
+    from napari_sam.training.prompt_simulation import Chance, PromptState
 
     c = config(rounds=3)
     batch = make_batch([], np.zeros(0), c, 64, 1)
@@ -122,7 +124,7 @@ def test_gradients_by_rounds_equal_one_backward_through_everything(tiny, tiny_sp
     embedding = whole.encode(torch.from_numpy(batch.images).permute(0, 3, 1, 2))
     masks = torch.from_numpy(batch.masks).flatten(0, 1).float()
     target = F.adaptive_avg_pool2d(masks[:, None], whole.mask_size)[:, 0]
-    state = PromptState(target=target, img_size=64, generator=generator)
+    state = PromptState(target=target, img_size=64, chance=Chance(generator=generator))
     plan = plan_rounds(3, generator)
     box = bool(torch.rand(1, generator=generator) < 0.5)
     loss = torch.zeros(())
@@ -134,6 +136,7 @@ def test_gradients_by_rounds_equal_one_backward_through_everything(tiny, tiny_sp
         logits, iou = whole.decode(embedding, multimask=number == 0 and not box, **state.prompts())
         loss = loss + sam_loss(logits, iou, target) / 3
         state.feed_back(logits, iou)
+    loss = loss + object_loss(whole.find_objects(embedding), torch.from_numpy(batch.objects))
     loss.backward()
     for (name, a), b in zip(cut.named_parameters(), whole.parameters(), strict=True):
         if b.grad is not None:

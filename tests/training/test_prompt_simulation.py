@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import torch
 
-from napari_sam.training.prompt_simulation import BOX_NOISE_LIMIT, PromptState, plan_rounds, sample_point, tight_boxes
+from napari_sam.training.prompt_simulation import (
+    BOX_NOISE_LIMIT,
+    Chance,
+    PromptState,
+    plan_rounds,
+    sample_point,
+    tight_boxes,
+)
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def chance(seed: int = 0) -> Chance:
+    return Chance(generator=generator(seed))
+
+
 def state(img_size: int = 64, side: int = 16, n: int = 3, seed: int = 0) -> PromptState:
     target = torch.zeros(n, side, side)
     for i in range(n):
         target[i, 3 : 9 + i, 4:11] = 1
-    return PromptState(target=target, img_size=img_size, generator=generator(seed))
+    return PromptState(target=target, img_size=img_size, chance=chance(seed))
 
 
 def test_eleven_rounds_are_one_first_eight_points_and_two_without():
@@ -39,10 +50,10 @@ def test_points_are_drawn_evenly_from_the_region():
     region = torch.zeros(1, 4, 4, dtype=torch.bool)
     region[0, 1, 1:3] = True
     g = generator()
-    drawn = [tuple(sample_point(region, g)[0][0].tolist()) for _ in range(300)]
+    drawn = [tuple(sample_point(region, Chance(generator=g))[0][0].tolist()) for _ in range(300)]
     assert set(drawn) == {(1.0, 1.0), (2.0, 1.0)}
     assert 100 < drawn.count((1.0, 1.0)) < 200
-    _, found = sample_point(torch.zeros(1, 4, 4, dtype=torch.bool), g)
+    _, found = sample_point(torch.zeros(1, 4, 4, dtype=torch.bool), Chance(generator=g))
     assert not found.any()
 
 
@@ -68,7 +79,7 @@ def test_first_box_is_noisy_by_a_tenth_of_its_side_and_at_most_twenty_pixels():
         offsets.append(s.boxes - exact)
     spread = torch.stack(offsets)[:, 0, 0].std()  # sides of 28 pixels
     assert 2.3 < spread < 3.3
-    large = PromptState(target=torch.ones(50, 4, 4), img_size=4096, generator=generator())
+    large = PromptState(target=torch.ones(50, 4, 4), img_size=4096, chance=chance())
     large.add_first(box=True)
     assert large.boxes is not None
     assert (large.boxes[:, 2:] - 4096).abs().max() <= BOX_NOISE_LIMIT

@@ -14,6 +14,7 @@ from napari_sam.errors import InputError
 __all__ = ["AUTO_PRESETS", "AutoSettings", "load_auto_settings", "parse_condition"]
 
 CHOICES = {
+    "points": ("grid", "objects"),
     "rank_by": ("predicted_iou", "stability_score"),
     "mode": ("exact", "fast"),
     "overlap": ("smaller", "score", "whole"),
@@ -27,6 +28,9 @@ class AutoSettings:
 
     Parameters
     ----------
+    points
+        Where to ask: on a "grid" (the paper's way), or once for each of the "objects" that the model's object head
+        sees, which is faster and finds the small ones; models without such a head take the grid.
     points_per_side
         Points along the long and the short side of what the model sees at once; 32 means 1024 prompts.
     points_per_batch
@@ -66,6 +70,7 @@ class AutoSettings:
         `skimage.measure.regionprops`, or predicted_iou or stability_score, then <, <=, > or >=, then a number.
     """
 
+    points: str = "grid"
     points_per_side: int = 32
     points_per_batch: int = 0
     pred_iou_thresh: float = 0.88

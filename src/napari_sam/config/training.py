@@ -11,6 +11,8 @@ from napari_sam.errors import InputError
 
 __all__ = ["PRESETS", "TrainingConfig", "load_training_config"]
 
+SCHEDULES = ("linear", "cosine", "steps")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
@@ -43,8 +45,17 @@ class TrainingConfig:
         How often an object's target is the whole clump that it belongs to: what else a click there may mean.
     start
         A registered model or a weights file to start from; what it lacks starts at random.
-    lr, weight_decay, warmup, cooldown, clip
-        AdamW; linear warm-up steps; linear steps down to zero at the end; gradient norm limit.
+    lr, weight_decay, clip
+        AdamW; gradient norm limit.
+    schedule, warmup, cooldown
+        Linear warm-up steps, then "linear": constant, with the last `cooldown` steps linearly down to zero; "cosine";
+        or "steps": a tenth after 2/3 and again after 26/27 of the run, as the paper.
+    layer_decay
+        Factor of the rate from one layer of the image encoder to the one before (the paper: 0.8), 1 for none.
+    drop_path
+        How often the last block of the image encoder is left out in training, earlier ones less (the paper: 0.4).
+    accumulate
+        Turns in which a process works through its crops of a batch; more turns need less memory.
     ema
         Decay of the moving average of the weights, which is what gets saved as the model.
     scale
@@ -55,8 +66,13 @@ class TrainingConfig:
         Of weights, crops, prompts.
     threads
         CPU threads; 0 leaves the default.
+    workers
+        Processes that make batches ahead of time.
     save_every
         Steps between checkpoints.
+    validate_every, patience
+        Steps between validations on held-out images, 0 for none; the run ends after `patience` of them without a better
+        score, 0: never.
     """
 
     architecture: str = "cells"
@@ -76,15 +92,22 @@ class TrainingConfig:
     start: str = ""
     lr: float = 4e-4
     weight_decay: float = 0.1
+    schedule: str = "linear"
     warmup: int = 250
     cooldown: int = 1000
     clip: float = 1.0
+    layer_decay: float = 1.0
+    drop_path: float = 0.0
+    accumulate: int = 1
     ema: float = 0.998
     scale: tuple[float, float] = (0.6, 2.0)
     precision: str = "bfloat16"
     seed: int = 0
     threads: int = 0
+    workers: int = 0
     save_every: int = 100
+    validate_every: int = 0
+    patience: int = 0
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -94,14 +117,22 @@ class TrainingConfig:
         InputError
             Naming the setting, its value and what is allowed.
         """
-        for name in ("steps", "batch", "prompts", "rounds", "save_every"):
+        for name in ("steps", "batch", "prompts", "rounds", "save_every", "accumulate"):
             if getattr(self, name) < 1:
                 raise InputError(f"Setting {name} is {getattr(self, name)}: give a whole number of at least 1.")
-        for name in ("warmup", "cooldown", "threads"):
+        for name in ("warmup", "cooldown", "threads", "workers", "validate_every", "patience"):
             if getattr(self, name) < 0:
                 raise InputError(f"Setting {name} is {getattr(self, name)}: give a whole number of at least 0.")
-        if not 0 <= self.synthetic <= 1:
-            raise InputError(f"Setting synthetic is {self.synthetic}: give a fraction from 0 to 1.")
+        for name in ("synthetic", "drop_path", "drop_mask", "clumps"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"Setting {name} is {getattr(self, name)}: give a fraction from 0 to 1.")
+        for name in ("focal_weight", "quality_weight", "objects_weight", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"Setting {name} is {getattr(self, name)}: give a number of at least 0.")
+        if not 0 < self.layer_decay <= 1:
+            raise InputError(f"Setting layer_decay is {self.layer_decay}: give a number above 0, at most 1.")
+        if self.schedule not in SCHEDULES:
+            raise InputError(f"Setting schedule is {self.schedule!r}: choose one of {', '.join(SCHEDULES)}.")
         if self.lr <= 0 or self.clip <= 0:
             raise InputError(f"Settings lr and clip are {self.lr} and {self.clip}: give numbers above 0.")
         if not 0 <= self.ema < 1:

@@ -38,7 +38,7 @@ def random_crop(sample: Sample, rng: np.random.Generator, size: int, scale: tupl
     size
         Side of the result in pixels; what lies outside of the image is `PAD_COLOUR`, below and right of it.
     scale
-        Smallest and largest zoom, drawn evenly on a log scale; less where objects would come out too large for a window.
+        Smallest and largest zoom, drawn evenly on a log scale; less where objects would come out too large.
     """
     limits = np.minimum(scale, np.array(LARGEST) / sample.diameter)
     zoom = float(np.exp(rng.uniform(*np.log(limits))))

@@ -39,9 +39,19 @@ class Batch:
     masks: npt.NDArray[np.bool_]
     objects: npt.NDArray[np.float32]
 
+    def crops(self, first: int, count: int) -> Batch:
+        """Return some of the crops."""
+        some = slice(first, first + count)
+        return Batch(images=self.images[some], masks=self.masks[some], objects=self.objects[some])
+
 
 def make_batch(
-    samples: Sequence[Sample], weights: npt.NDArray[np.float64], config: TrainingConfig, size: int, step: int
+    samples: Sequence[Sample],
+    weights: npt.NDArray[np.float64],
+    config: TrainingConfig,
+    size: int,
+    step: int,
+    crops: range | None = None,
 ) -> Batch:
     """Make the batch of one step.
 
@@ -53,9 +63,11 @@ def make_batch(
         Side S of the crops, the model's input.
     step
         Number of the step.
+    crops
+        Which of the step's crops to make; None for all.
     """
     images, masks, objects = [], [], []
-    for index in range(config.batch):
+    for index in range(config.batch) if crops is None else crops:
         rng = np.random.default_rng([config.seed, step, index])
         crop = _crop_with_objects(samples, weights, config, size, rng)
         images.append(augment_intensity(crop.image, rng))

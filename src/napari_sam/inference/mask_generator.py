@@ -156,6 +156,7 @@ class AutomaticMaskGenerator:
                 yield AutoProgress(done=done, total=total, asked=asked)
                 for view, decoder in zip(some, decoders, strict=True):
                     scene = Scene(self.model, self.settings, picture, region, view, decoder)
+                    total += len(scene.points) - len(view.points)
                     for dealt, prompts, found in scene.search():
                         done += dealt
                         asked += prompts

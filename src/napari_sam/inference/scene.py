@@ -12,6 +12,7 @@ from napari_sam.config.auto import AutoSettings
 from napari_sam.inference.mask_upsampler import MaskUpsampler, UpsampledMask
 from napari_sam.inference.picture import Picture, batch_size
 from napari_sam.inference.preprocess import to_model_xy
+from napari_sam.inference.proposals import propose_points
 from napari_sam.inference.views import View
 from napari_sam.inference.windows import touches_inner_edge
 from napari_sam.model.folded_decoder import FoldedDecoder
@@ -65,11 +66,12 @@ class Scene:
         window = view.window
         self._cell = window.height * window.width / settings.points_in_layer(0) ** 2  # pixels for each point
         self._sure_stability = 1 - (1 - settings.stability_score_thresh) * (1 - SURE_SHARE)
+        self.points = propose_points(model, view, decoder, self._shape) if view.proposes else view.points
         self.cut: list[npt.NDArray[np.float64]] = []  # points whose masks run out of the window
 
     def search(self) -> Iterator[tuple[int, int, list[MaskRecord]]]:
         """Deal with all points, some at a time; yield how many those are, how many were asked, and what was found."""
-        points = self._view.points
+        points = self.points
         if not self._fast:
             for start in range(0, len(points), self._batch):
                 some = points[start : start + self._batch]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -34,12 +34,15 @@ class View:
         Number of the crop, or of the scale.
     level
         Scale of a windowed model: an index of `level_scales`; -1, -2 … look twice, four times as closely.
+    proposes
+        Whether points that the model itself proposes take the place of these.
     """
 
     window: Window
     points: Points
     group: int
     level: int = 0
+    proposes: bool = False
 
     @property
     def box(self) -> tuple[int, int, int, int]:
@@ -68,7 +71,9 @@ def list_views(
         For each layer (n, 2) points as shares (row, col) of the crop's sides, instead of even grids.
     """
     if model.spec.windowed:
-        return _window_views(model, shape, settings, grids)
+        views = _window_views(model, shape, settings, grids)
+        proposes = settings.points == "objects" and grids is None and model.object_head is not None
+        return [replace(view, proposes=proposes) for view in views]
     views = []
     for number, (box, layer) in enumerate(crop_boxes(shape, settings.crop_n_layers, settings.crop_overlap_ratio)):
         side = settings.points_in_layer(layer)

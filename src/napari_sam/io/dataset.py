@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,36 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.errors import InputError
-from napari_sam.io.images import read_image, read_labels
+from napari_sam.io.images import image_shape, read_image, read_labels
 
-__all__ = ["Dataset", "DatasetItem", "read_dataset"]
+__all__ = ["Dataset", "DatasetItem", "list_dataset", "read_dataset"]
 
-EXTENSIONS = (".png", ".tif", ".tiff")
+LABEL_EXTENSIONS = (".png", ".tif", ".tiff")
+EXTENSIONS = (*LABEL_EXTENSIONS, ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetItem:
-    """Name one image, its labels, and the group it counts to ("" without one)."""
+    """Name one image and its labels.
+
+    Parameters
+    ----------
+    name
+        The files' stem; of a stack's plane with its indices: `volume-012`.
+    group
+        What kind of image it counts as ("" without an index).
+    origin
+        What it was cut from: images of the same origin show the same cells, or neighbours.
+    plane
+        Indices of the leading axes of a stack.
+    """
 
     name: str
     image_file: Path
     label_file: Path
     group: str = ""
+    origin: str = ""
+    plane: tuple[int, ...] | None = None
 
     def read(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
         """Return the image (H, W) or (H, W, C) and its (H, W) int32 instance labels, 0 background.
@@ -35,7 +51,7 @@ class DatasetItem:
         InputError
             If a file cannot be read or their sizes differ.
         """
-        image, labels = read_image(self.image_file), read_labels(self.label_file)
+        image, labels = read_image(self.image_file, self.plane), read_labels(self.label_file, self.plane)
         if image.shape[:2] != labels.shape:
             raise InputError(
                 f"{self.image_file} has {image.shape[:2]} pixels, its labels {labels.shape}: give the same sizes."
@@ -52,47 +68,93 @@ class Dataset:
 
 
 def read_dataset(path: Path) -> Dataset:
-    """List a data set's items.
+    """List a data set's items; of a stack (..., H, W), each plane is one.
 
-    Groups come from an `index.csv` with the columns `id` and `group` in the folder or the one above.
+    Groups come from an `index.csv` with the columns `id` and `group` in the folder or the one above; with a column
+    `mosaic`, images that share its value have the same origin.
 
     Raises
     ------
     InputError
         If a folder is missing, there are no images, or an image has no labels.
     """
+    dataset, problems = list_dataset(path)
+    if problems:
+        more = f" ({len(problems)} images of {path} have problems.)" if len(problems) > 1 else ""
+        raise InputError(problems[0] + more)
+    return dataset
+
+
+def list_dataset(path: Path, every: int = 1) -> tuple[Dataset, list[str]]:
+    """List what a data set holds, and say of each image that cannot be used why, in one sentence.
+
+    Parameters
+    ----------
+    path
+        See `read_dataset`.
+    every
+        Of stacks, the first plane and every so-many-th after it.
+
+    Raises
+    ------
+    InputError
+        If a folder is missing or there are no images.
+    """
     images, labels = path / "images", path / "labels"
     for folder in (images, labels):
         if not folder.is_dir():
             raise InputError(f"There is no folder {folder}: a data set holds images/ and labels/ with the same names.")
-    label_files = {file.stem: file for file in sorted(labels.iterdir()) if file.suffix.lower() in EXTENSIONS}
-    image_files = [file for file in sorted(images.iterdir()) if file.suffix.lower() in EXTENSIONS]
+    label_files = {file.stem: file for file in _files(labels, LABEL_EXTENSIONS)}
+    image_files = _files(images, EXTENSIONS)
     if not image_files:
-        raise InputError(f"There are no images in {images}: PNG and TIFF files are read.")
-    missing = [file.name for file in image_files if file.stem not in label_files]
-    if missing:
+        raise InputError(f"There are no images in {images}: PNG, TIFF and JPEG files are read.")
+    index = _read_index(path)
+    items: list[DatasetItem] = []
+    problems: list[str] = []
+    for file in image_files:
+        if file.stem not in label_files:
+            problems.append(f"{file} has no labels: add a PNG or TIFF file of the same stem to {labels}.")
+            continue
+        try:
+            items.extend(_planes(file, label_files[file.stem], index.get(file.stem, {}), every))
+        except InputError as error:
+            problems.append(str(error))
+    return Dataset(path=path, items=tuple(items)), problems
+
+
+def _files(folder: Path, extensions: tuple[str, ...]) -> list[Path]:
+    found = (file for file in folder.iterdir() if file.suffix.lower() in extensions)
+    return sorted(file for file in found if not file.name.startswith("."))
+
+
+def _planes(image_file: Path, label_file: Path, row: dict[str, str], every: int) -> Iterator[DatasetItem]:
+    leading = _leading(image_file)
+    if leading and _leading(label_file) != leading:
         raise InputError(
-            f"{len(missing)} of {len(image_files)} images in {images} have no labels, {missing[0]} first: "
-            f"add a file of the same stem to {labels}."
+            f"{image_file} is a stack of {leading} planes, its labels {label_file} of {_leading(label_file)}: "
+            "give as many planes of labels, and colours as the last axis."
         )
-    groups = _read_groups(path)
-    return Dataset(
-        path=path,
-        items=tuple(
-            DatasetItem(
-                name=file.stem, image_file=file, label_file=label_files[file.stem], group=groups.get(file.stem, "")
-            )
-            for file in image_files
-        ),
-    )
+    common = {"group": row.get("group", ""), "origin": row.get("mosaic", "") or image_file.stem}
+    if not leading:
+        yield DatasetItem(name=image_file.stem, image_file=image_file, label_file=label_file, **common)
+        return
+    for plane in list(np.ndindex(leading))[::every]:
+        name = "-".join([image_file.stem, *(f"{index:03d}" for index in plane)])
+        yield DatasetItem(name=name, image_file=image_file, label_file=label_file, plane=plane, **common)
 
 
-def _read_groups(path: Path) -> dict[str, str]:
+def _leading(path: Path) -> tuple[int, ...]:
+    """Return the sides of a stack's axes before the image's; () for one plane."""
+    shape = image_shape(path)
+    return shape[: -3 if len(shape) > 2 and shape[-1] in (3, 4) else -2]
+
+
+def _read_index(path: Path) -> dict[str, dict[str, str]]:
     for folder in (path, path.resolve().parent):
         index = folder / "index.csv"
         if index.is_file():
             with index.open(newline="") as stream:
                 reader = csv.DictReader(stream)
                 if {"id", "group"} <= set(reader.fieldnames or ()):
-                    return {row["id"]: row["group"] for row in reader}
+                    return {row["id"]: row for row in reader}
     return {}

@@ -7,7 +7,7 @@ import struct
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,12 @@ from PIL import Image
 
 from napari_sam.errors import InputError
 
-__all__ = ["check_output", "read_image", "read_labels", "read_mask", "write_labels"]
+__all__ = ["as_labels", "check_output", "image_shape", "read_image", "read_labels", "read_mask", "write_labels"]
 
 PICTURES = (".png", ".jpg", ".jpeg")
 TIFFS = (".tif", ".tiff")
 READABLE = "PNG, JPEG, TIFF, .npy and .zarr"
+Read = TypeVar("Read")
 
 
 def read_image(path: str | Path, plane: tuple[int, ...] | None = None) -> npt.NDArray[Any]:
@@ -30,7 +31,7 @@ def read_image(path: str | Path, plane: tuple[int, ...] | None = None) -> npt.ND
     path
         A PNG, JPEG, TIFF or .npy file, or a Zarr array or OME-Zarr group; after `.zarr` a path inside may follow.
     plane
-        Indices of the leading axes of a stack; only that plane of a Zarr is read.
+        Indices of the leading axes of a stack; only that plane of a Zarr or a TIFF is read.
 
     Raises
     ------
@@ -46,7 +47,8 @@ def read_image(path: str | Path, plane: tuple[int, ...] | None = None) -> npt.ND
     if suffix in PICTURES:
         return _pick_plane(_read(path, _read_picture), plane, path)
     if suffix in TIFFS:
-        return _pick_plane(_read(path, _read_tiff), plane, path)
+        page = _read(path, lambda file: _read_tiff_page(file, plane)) if plane else None
+        return _pick_plane(_read(path, _read_tiff), plane, path) if page is None else page
     if suffix == ".npy":
         return _pick_plane(_read(path, _read_npy), plane, path)
     raise InputError(f"Cannot read {path}: {suffix or 'no extension'} is unknown, {READABLE} are read.")
@@ -60,12 +62,41 @@ def read_labels(path: str | Path, plane: tuple[int, ...] | None = None) -> npt.N
     InputError
         As `read_image`, or if the values are not labels.
     """
-    values = read_image(path, plane)
+    return as_labels(read_image(path, plane), path)
+
+
+def as_labels(values: npt.NDArray[Any], name: object) -> npt.NDArray[np.int32]:
+    """Return (H, W) values of any integer type, or booleans, as int32 labels; `name` says in messages whose they are.
+
+    Raises
+    ------
+    InputError
+        If the values are not labels.
+    """
     if values.ndim != 2 or values.dtype.kind not in "bui":
-        raise InputError(f"{path} has shape {values.shape} and type {values.dtype}: labels are (H, W) integers.")
+        raise InputError(f"{name} has shape {values.shape} and type {values.dtype}: labels are (H, W) integers.")
     if values.size and (int(values.min()) < 0 or int(values.max()) > np.iinfo(np.int32).max):
-        raise InputError(f"{path} holds labels from {values.min()} to {values.max()}: they must fit 0 to 2147483647.")
+        raise InputError(f"{name} holds labels from {values.min()} to {values.max()}: they must fit 0 to 2147483647.")
     return values.astype(np.int32)
+
+
+def image_shape(path: str | Path) -> tuple[int, ...]:
+    """Return the shape of what `read_image` reads, without reading the pixels of a picture, TIFF or .npy file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable or of an unknown kind.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if path.is_file() and suffix in PICTURES:
+        return _read(path, _picture_shape)
+    if path.is_file() and suffix in TIFFS:
+        return _read(path, _tiff_shape)
+    if path.is_file() and suffix == ".npy":
+        return tuple(_read(path, lambda file: np.load(file, mmap_mode="r", allow_pickle=False)).shape)
+    return read_image(path).shape
 
 
 def read_mask(path: str | Path) -> npt.NDArray[np.bool_]:
@@ -124,7 +155,7 @@ def check_output(path: Path) -> None:
         raise InputError(f"{path} already exists: remove it or write to another name.")
 
 
-def _read(path: Path, reader: Callable[[Path], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+def _read(path: Path, reader: Callable[[Path], Read]) -> Read:
     """Turn the many ways in which a damaged file fails into one sentence."""
     try:
         return reader(path)
@@ -147,6 +178,41 @@ def _read_tiff(path: Path) -> npt.NDArray[Any]:
 
     try:
         return np.asarray(tifffile.imread(path))
+    except tifffile.TiffFileError as error:
+        raise ValueError(str(error)) from error
+
+
+def _read_tiff_page(path: Path, plane: tuple[int, ...] | None) -> npt.NDArray[Any] | None:
+    """Return one plane if the file keeps each on a page of its own, else None."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            series = file.series[0]
+            leading = series.shape[: len(plane or ())]
+            inside = all(0 <= index < side for index, side in zip(plane or (), leading, strict=True))
+            if not inside or series.is_truncated or len(series) != np.prod(leading):
+                return None
+            page = series[int(np.ravel_multi_index(plane or (), leading))]
+            fits = page is not None and page.shape == series.shape[len(leading) :] and len(page.shape) in (2, 3)
+            return np.asarray(page.asarray()) if page is not None and fits else None
+    except tifffile.TiffFileError as error:
+        raise ValueError(str(error)) from error
+
+
+def _picture_shape(path: Path) -> tuple[int, ...]:
+    with Image.open(path) as picture:
+        width, height = picture.size
+        bands = {"P": 3, "LA": 1, "PA": 3, "CMYK": 3}.get(picture.mode, len(picture.getbands()))
+        return (height, width) if bands == 1 else (height, width, bands)
+
+
+def _tiff_shape(path: Path) -> tuple[int, ...]:
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            return tuple(int(side) for side in file.series[0].shape)
     except tifffile.TiffFileError as error:
         raise ValueError(str(error)) from error
 

@@ -12,7 +12,7 @@ __all__ = ["object_loss"]
 
 
 def object_loss(maps: ObjectMaps, target: Tensor) -> Tensor:
-    """Return the loss, a scalar.
+    """Return the loss, a scalar: the mean of that of the images.
 
     Parameters
     ----------
@@ -22,9 +22,12 @@ def object_loss(maps: ObjectMaps, target: Tensor) -> Tensor:
         (B, 3, m, m) as `data.object_targets` makes them.
     """
     covered, middle, diameter = target.unbind(1)
-    foreground = F.binary_cross_entropy_with_logits(maps.foreground, covered) + dice_loss(maps.foreground, covered).mean()
+    everywhere = (1, 2)
+    pixels = covered.sum(everywhere).clamp(min=1)
+    wrong = F.binary_cross_entropy_with_logits(maps.foreground, covered, reduction="none").mean(everywhere)
+    foreground = wrong + dice_loss(maps.foreground, covered)
     # where there is an object counts as much as the rest, however little of the picture it takes
     error = F.binary_cross_entropy_with_logits(maps.middle, middle, reduction="none")
-    distances = (error * covered).sum() / covered.sum().clamp(min=1) + (error * (1 - covered)).mean()
-    sizes = (F.smooth_l1_loss(maps.diameter, diameter, reduction="none") * covered).sum() / covered.sum().clamp(min=1)
-    return foreground + distances + 0.5 * sizes
+    distances = (error * covered).sum(everywhere) / pixels + (error * (1 - covered)).mean(everywhere)
+    sizes = (F.smooth_l1_loss(maps.diameter, diameter, reduction="none") * covered).sum(everywhere) / pixels
+    return (foreground + distances + 0.5 * sizes).mean()

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_sam.model.common import LayerNorm2d, MLPBlock
+from napari_sam.model.common import DropPath, LayerNorm2d, MLPBlock
 
 __all__ = ["CellEncoder"]
 
@@ -119,11 +119,12 @@ class ResidualBlock(nn.Module):
         self.conv1 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
         self.norm2 = nn.GroupNorm(groups, width)
         self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1)
+        self.drop_path = DropPath()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, C, H, W) for (B, C, H, W)."""
         y = self.conv1(F.relu(self.norm1(x)))
-        return x + self.conv2(F.relu(self.norm2(y)))
+        return x + self.drop_path(self.conv2(F.relu(self.norm2(y))))
 
 
 class TransformerBlock(nn.Module):
@@ -132,6 +133,7 @@ class TransformerBlock(nn.Module):
     def __init__(self, dim: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
+        self.drop_path = DropPath()
         self.norm1 = nn.LayerNorm(dim)
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
@@ -144,5 +146,5 @@ class TransformerBlock(nn.Module):
         # [b, t, 3c] -> [3, b, heads, t, d]
         q, k, v = self.qkv(self.norm1(x)).reshape(b, t, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
         attended = F.scaled_dot_product_attention(q, k, v)
-        x = x + self.proj(attended.transpose(1, 2).reshape(b, t, c))
-        return x + self.mlp(self.norm2(x))
+        x = x + self.drop_path(self.proj(attended.transpose(1, 2).reshape(b, t, c)))
+        return x + self.drop_path(self.mlp(self.norm2(x)))

@@ -5,7 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LayerNorm2d", "MLPBlock"]
+__all__ = ["DropPath", "LayerNorm2d", "MLPBlock"]
+
+
+class DropPath(nn.Module):
+    """Leave a residual branch out at random in training, for each image of a batch (Huang et al. 2016); see `rate`."""
+
+    rate: float = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, ...) with some of the B zeroed and the others scaled up, so that the mean stays."""
+        if not self.training or self.rate == 0:
+            return x
+        kept = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) >= self.rate
+        return x * kept / (1 - self.rate)
 
 
 class LayerNorm2d(nn.Module):

@@ -91,6 +91,8 @@ class FoldedDecoder:
             _heads(F.linear(image, to_tokens.q_proj.weight), to_tokens).to(dtype) + self._query_positions[0]
         )
         self._upscaling = _Upscaling(self._decoder, embedding.skips, dtype)
+        with torch.inference_mode():
+            self.objects = None if model.object_head is None else model.find_objects(embedding)
 
     @property
     def nbytes(self) -> int:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_sam.model.common import LayerNorm2d, MLPBlock
+from napari_sam.model.common import DropPath, LayerNorm2d, MLPBlock
 from napari_sam.model.vit_cpu import run_block
 
 __all__ = ["ImageEncoderViT", "relative_position_features"]
@@ -100,6 +100,7 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
         self.mlp = MLPBlock(embedding_dim=dim, mlp_dim=int(dim * mlp_ratio))
         self.window_size = window_size
+        self.drop_path = DropPath()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, H, W, C) for (B, H, W, C)."""
@@ -116,8 +117,8 @@ class Block(nn.Module):
             x = window_unpartition(x, self.window_size, padded, (height, width))
         else:
             x = self.attn(x)
-        x = shortcut + x
-        return x + self.mlp(self.norm2(x))
+        x = shortcut + self.drop_path(x)
+        return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 class Attention(nn.Module):

@@ -1,7 +1,7 @@
 """What is an object, where is its middle, how large is it: maps of the whole image that need no prompt.
 
-Not part of the paper: a help for automatic masks, whose prompts it proposes, and for training, as it learns from every
-pixel. Like the instance decoders of StarDist, Cellpose and micro-sam it predicts distances, here relative to the object.
+Not part of the paper: a help for automatic masks, whose prompts it proposes, and for training, as it learns from each
+pixel. Like the instance decoders of StarDist, Cellpose and micro-sam it predicts distances, relative to the object.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from napari_sam.model.common import DropPath
 from napari_sam.model.mask_decoder import MaskDecoder
 from napari_sam.model.object_head import ObjectHead, ObjectMaps
 from napari_sam.model.products import fast_products
@@ -119,6 +120,12 @@ class Sam(nn.Module):
                 digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
             self._fingerprint = digest.hexdigest()
         return self._fingerprint
+
+    def set_drop_path(self, rate: float) -> None:
+        """Set how often the last block of the encoder is left out in training; earlier ones linearly less often."""
+        drops = [module for module in self.image_encoder.modules() if isinstance(module, DropPath)]
+        for number, drop in enumerate(drops, start=1):
+            drop.rate = rate * number / len(drops)
 
     def encoder_steps(self) -> list[nn.Module]:
         """List the encoder's parts in the order in which they finish, for progress and cancelling."""

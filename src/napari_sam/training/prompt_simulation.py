@@ -7,10 +7,39 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-__all__ = ["PromptState", "Round", "plan_rounds", "sample_point"]
+__all__ = ["Chance", "PromptState", "Round", "plan_rounds", "sample_point"]
 
 BOX_NOISE = 0.1  # standard deviation as a fraction of the side
 BOX_NOISE_LIMIT = 20.0  # pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chance:
+    """Draw numbers for a part of a batch so that all parts together draw what the whole would.
+
+    Parameters
+    ----------
+    generator
+        The source; every part starts from the same state.
+    start, total
+        Of the batch's objects: which one is the part's first, and how many there are; 0: the part is the whole.
+    """
+
+    generator: torch.Generator
+    start: int = 0
+    total: int = 0
+
+    def rand(self, n: int, *shape: int) -> Tensor:
+        """Return (n, *shape) numbers, even from 0 to 1."""
+        return torch.rand((self.total or n, *shape), generator=self.generator)[self.start : self.start + n]
+
+    def randn(self, n: int, *shape: int) -> Tensor:
+        """Return (n, *shape) numbers, normal."""
+        return torch.randn((self.total or n, *shape), generator=self.generator)[self.start : self.start + n]
+
+    def once(self) -> float:
+        """Return a number from 0 to 1 that counts for the whole batch."""
+        return float(torch.rand(1, generator=self.generator))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +63,7 @@ def plan_rounds(total: int, generator: torch.Generator) -> list[Round]:
     return [Round(kind=kind) for kind in kinds]
 
 
-def sample_point(region: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def sample_point(region: Tensor, chance: Chance) -> tuple[Tensor, Tensor]:
     """Draw one pixel of each region, all pixels alike.
 
     Parameters
@@ -51,8 +80,8 @@ def sample_point(region: Tensor, generator: torch.Generator) -> tuple[Tensor, Te
     """
     n, _, w = region.shape
     flat = region.flatten(1)
-    chance = torch.rand(flat.shape, generator=generator).to(region.device)
-    index = torch.where(flat, chance, -1.0).argmax(dim=1)
+    drawn = chance.rand(*flat.shape).to(region.device)
+    index = torch.where(flat, drawn, -1.0).argmax(dim=1)
     found = flat.any(dim=1)
     xy = torch.stack([index % w, index // w], dim=1).float()
     return torch.where(found[:, None], xy, torch.zeros(n, 2, device=region.device)), found
@@ -68,13 +97,13 @@ class PromptState:
         (n, m, m) float masks at the decoder's resolution, in [0, 1].
     img_size
         Side of the model's input.
-    generator
-        The source of chance.
+    chance
+        The source of random numbers.
     """
 
     target: Tensor
     img_size: int
-    generator: torch.Generator
+    chance: Chance
     boxes: Tensor | None = None
     coords: list[Tensor] = field(default_factory=list)
     labels: list[Tensor] = field(default_factory=list)
@@ -90,7 +119,7 @@ class PromptState:
         if box:
             self.boxes = self._noisy_boxes()
         else:
-            xy, _ = sample_point(self.truth, self.generator)
+            xy, _ = sample_point(self.truth, self.chance)
             self._add(xy, torch.ones(len(xy), dtype=torch.long, device=xy.device))
 
     def add_correction(self) -> None:
@@ -103,7 +132,7 @@ class PromptState:
         truth, mask = self.truth, self.logits[:, 0] > 0
         wrong = truth ^ mask
         region = torch.where(wrong.flatten(1).any(1)[:, None, None], wrong, truth)
-        xy, _ = sample_point(region, self.generator)
+        xy, _ = sample_point(region, self.chance)
         at = xy.long()
         positive = truth[torch.arange(len(xy), device=xy.device), at[:, 1], at[:, 0]]
         self._add(xy, positive.long())
@@ -120,7 +149,7 @@ class PromptState:
 
     def _add(self, xy: Tensor, labels: Tensor) -> None:
         step = self.img_size / self.target.shape[-1]
-        within = torch.rand(xy.shape, generator=self.generator).to(xy.device)
+        within = self.chance.rand(*xy.shape).to(xy.device)
         self.coords.append((xy + within) * step - 0.5)  # pixel centres at integers
         self.labels.append(labels)
 
@@ -128,7 +157,7 @@ class PromptState:
         step = self.img_size / self.target.shape[-1]
         boxes = tight_boxes(self.truth) * step
         side = boxes[:, 2:] - boxes[:, :2]
-        noise = torch.randn(len(boxes), 4, generator=self.generator).to(boxes.device)
+        noise = self.chance.randn(len(boxes), 4).to(boxes.device)
         noise = noise * BOX_NOISE * side.repeat(1, 2)
         noise = noise.clamp(-BOX_NOISE_LIMIT, BOX_NOISE_LIMIT)
         return (boxes + noise).clamp(0, self.img_size)

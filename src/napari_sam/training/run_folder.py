@@ -20,7 +20,7 @@ from napari_sam.errors import InputError
 __all__ = ["RunFolder", "save_weights"]
 
 # Settings that may change between the parts of a run without changing what was learnt so far.
-_MAY_CHANGE = {"steps", "cooldown", "threads", "save_every"}
+_MAY_CHANGE = {"steps", "cooldown", "threads", "save_every", "workers", "accumulate", "validate_every", "patience"}
 
 
 class RunFolder:
@@ -45,7 +45,12 @@ class RunFolder:
         """The averaged weights, float16 safetensors."""
         return self.path / "model.safetensors"
 
-    def open(self, config: TrainingConfig, *, resume: bool) -> dict[str, Any] | None:
+    @property
+    def best_file(self) -> Path:
+        """The averaged weights that did best on the held-out images."""
+        return self.path / "best.safetensors"
+
+    def open(self, config: TrainingConfig, *, resume: bool, writes: bool = True) -> dict[str, Any] | None:
         """Create the folder, or find the state to resume from.
 
         Raises
@@ -54,8 +59,9 @@ class RunFolder:
             If the folder holds a run and `resume` is False, or a run with other settings.
         """
         if not self.state_file.exists():
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._write_settings(config)
+            if writes:
+                self.path.mkdir(parents=True, exist_ok=True)
+                self._write_settings(config)
             return None
         if not resume:
             raise InputError(
@@ -66,8 +72,10 @@ class RunFolder:
         except Exception as error:
             raise InputError(f"Cannot read {self.state_file}: {error}; remove the folder to start again.") from error
         self._check_settings(config)
-        self._write_settings(config)
-        self._trim_log(int(state["step"]))
+        if writes:
+            self._write_settings(config)
+            for name in ("log.csv", "scores.csv"):
+                self._trim(self.path / name, int(state["step"]))
         return state
 
     def save(self, state: Mapping[str, Any]) -> None:
@@ -78,7 +86,13 @@ class RunFolder:
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Append one line to the log."""
-        file = self.path / "log.csv"
+        self._append(self.path / "log.csv", row)
+
+    def log_score(self, step: int, score: float) -> None:
+        """Append one line to the scores on held-out images."""
+        self._append(self.path / "scores.csv", {"step": step, "one_click": round(score, 4)})
+
+    def _append(self, file: Path, row: Mapping[str, Any]) -> None:
         new = not file.exists()
         with file.open("a", newline="") as stream:
             writer = csv.DictWriter(stream, list(row))
@@ -86,9 +100,8 @@ class RunFolder:
                 writer.writeheader()
             writer.writerow(row)
 
-    def _trim_log(self, step: int) -> None:
+    def _trim(self, file: Path, step: int) -> None:
         """Drop the lines of steps after the saved state: they will be done again."""
-        file = self.path / "log.csv"
         if not file.exists():
             return
         with file.open(newline="") as stream:

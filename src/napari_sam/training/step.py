@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import torch
 import torch.nn.functional as F
@@ -13,14 +13,28 @@ from napari_sam.data.sampler import Batch
 from napari_sam.losses.masks import mask_iou, sam_loss
 from napari_sam.losses.objects import object_loss
 from napari_sam.model.sam import ImageEmbedding, Sam
-from napari_sam.training.prompt_simulation import PromptState, plan_rounds
+from napari_sam.training.prompt_simulation import Chance, PromptState, Round, plan_rounds
 
 __all__ = ["StepResult", "training_step"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """Report a step: mean loss of its rounds, loss of the object head, kind of first prompt, mean IoU after the first and the last round."""
+    """Report a step.
+
+    Parameters
+    ----------
+    loss
+        Mean of its rounds.
+    objects
+        Loss of the object head.
+    box
+        Whether the first prompt was a box.
+    rounds
+        How many were played.
+    first_iou, last_iou
+        Mean IoU after the first and the last round.
+    """
 
     loss: float
     objects: float
@@ -29,38 +43,50 @@ class StepResult:
     first_iou: float
     last_iou: float
 
+    @classmethod
+    def mean(cls, parts: list[StepResult]) -> StepResult:
+        """Put the reports of a batch's equal parts together."""
+        loss, objects, box, rounds, first, last = (sum(values) / len(parts) for values in zip(*map(astuple, parts)))  # noqa: B905
+        return cls(loss=loss, objects=objects, box=bool(box), rounds=round(rounds), first_iou=first, last_iou=last)
 
-def training_step(model: Sam, batch: Batch, config: TrainingConfig, step: int) -> StepResult:
-    """Add the gradients of one batch to the model's parameters.
+
+def training_step(model: Sam, batch: Batch, config: TrainingConfig, step: int, first: int = 0) -> StepResult:
+    """Add the gradients of one batch, or of a part of it, to the model's parameters.
 
     The embedding is cut off from the encoder while the rounds run: each round frees its own graph, and the encoder runs
     backward once with the sum of their gradients. Memory does not grow with the rounds, and the gradient is the same.
+
+    Parameters
+    ----------
+    model
+        In training mode.
+    batch
+        All crops of the step or some of them.
+    config
+        Of the run; `batch` and `prompts` tell the size of the whole.
+    step
+        Its number, which decides on all that is random.
+    first
+        Number of the part's first crop. Gradients are scaled so that those of all parts add up to the whole's.
     """
+    images = torch.from_numpy(batch.images).to(model.device).permute(0, 3, 1, 2)  # [b, s, s, 3] -> [b, 3, s, s]
+    share = len(images) / config.batch
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-    device = model.device
-    images = torch.from_numpy(batch.images).to(device).permute(0, 3, 1, 2)  # [b, s, s, 3] -> [b, 3, s, s]
-    target = _target(torch.from_numpy(batch.masks).to(device), model.mask_size)
-    with _autocast(model, config):
+    chance = Chance(generator=generator, start=first * config.prompts, total=config.batch * config.prompts)
+    target = _target(torch.from_numpy(batch.masks).to(model.device), model.mask_size)
+    with _autocast(model, config), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed * 1_000_003 + step * 1009 + first)  # of drop path
         encoded = model.encode(images)
     leaf = _detach(encoded)
-    state = PromptState(target=target, img_size=model.img_size, generator=generator)
+    state = PromptState(target=target, img_size=model.img_size, chance=chance)
     rounds = plan_rounds(_round_count(config, generator), generator)
-    box = bool(torch.rand(1, generator=generator) < 0.5)
+    box = chance.once() < 0.5
     total, ious = 0.0, []
     for number, this in enumerate(rounds):
-        if this.kind == "first":
-            state.add_first(box=box)
-        elif this.kind == "point":
-            state.add_correction()
-        arguments = state.prompts()
-        if number and config.drop_mask and torch.rand(1, generator=generator) < config.drop_mask:
-            arguments["masks"] = None  # several prompts given at once come without an earlier mask
-        with _autocast(model, config):
-            logits, iou = model.decode(leaf, multimask=number == 0 and not box, **arguments)  # type: ignore[arg-type]
-        logits, iou = logits.float(), iou.float()
+        logits, iou = _play(model, leaf, state, this, config, box=box, first=number == 0)
         weights = {"focal": config.focal_weight, "alpha": config.focal_alpha, "quality": config.quality_weight}
         loss = sam_loss(logits, iou, target, **weights) / len(rounds)
-        loss.backward()
+        (share * loss).backward()
         total += float(loss.detach())
         state.feed_back(logits, iou)
         assert state.logits is not None  # noqa: S101 - for the type checker
@@ -69,11 +95,27 @@ def training_step(model: Sam, batch: Batch, config: TrainingConfig, step: int) -
     if model.object_head is not None and config.objects_weight:
         with _autocast(model, config):
             maps = model.find_objects(leaf)
-        loss = config.objects_weight * object_loss(maps, torch.from_numpy(batch.objects).to(device))
-        loss.backward()
+        loss = config.objects_weight * object_loss(maps, torch.from_numpy(batch.objects).to(model.device))
+        (share * loss).backward()
         objects = float(loss.detach())
     _backward_through_encoder(encoded, leaf)
     return StepResult(loss=total, objects=objects, box=box, rounds=len(rounds), first_iou=ious[0], last_iou=ious[-1])
+
+
+def _play(
+    model: Sam, leaf: ImageEmbedding, state: PromptState, this: Round, config: TrainingConfig, *, box: bool, first: bool
+) -> tuple[Tensor, Tensor]:
+    """Add the round's prompt and return the (n, c, m, m) logits and (n, c) predicted IoUs."""
+    if this.kind == "first":
+        state.add_first(box=box)
+    elif this.kind == "point":
+        state.add_correction()
+    arguments = state.prompts()
+    if not first and config.drop_mask and state.chance.once() < config.drop_mask:
+        arguments["masks"] = None  # several prompts given at once come without an earlier mask
+    with _autocast(model, config):
+        logits, iou = model.decode(leaf, multimask=first and not box, **arguments)  # type: ignore[arg-type]
+    return logits.float(), iou.float()
 
 
 def _round_count(config: TrainingConfig, generator: torch.Generator) -> int:
