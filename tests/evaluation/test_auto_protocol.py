@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from napari_sam.config.auto import AutoSettings
-from napari_sam.evaluation.auto_protocol import AutoScore, auto_table, evaluate_auto, summarise_auto
+from napari_sam.evaluation.auto_protocol import ModelSegmenter, evaluate_auto, judge_labels
+from napari_sam.evaluation.baselines import BaselineSegmenter
 from napari_sam.io.dataset import read_dataset
 from napari_sam.ops.mask_record import MaskRecord
 
@@ -40,41 +41,47 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_every_image_is_scored(folder):
-    settings = AutoSettings(remove_background=True)
-    events = list(evaluate_auto(Finds(), read_dataset(folder), settings=settings))
-    assert [(done, total) for done, total, _ in events] == [(1, 3), (2, 3), (3, 3)]
-    first, _, last = (score for _, _, score in events)
-    assert (first.objects, first.found, first.msa, first.mean_iou) == (2, 2, 1, 1)
-    assert (last.objects, last.found, last.precision) == (3, 2, 1)
+    model = ModelSegmenter(Finds(), AutoSettings(remove_background=True))
+    results = list(evaluate_auto([model], read_dataset(folder)))
+    assert [(result.done, result.total) for result in results] == [(1, 3), (2, 3), (3, 3)]
+    first, _, last = (result.scores[0] for result in results)
+    assert first.about == {"objects": 2, "found": 2}
+    assert {first.values[name] for name in ("msa", "mean_iou", "boundary_f", "precision")} == {1}
+    assert last.about == {"objects": 3, "found": 2}
+    assert last.values["precision"] == 1
     for measure in ("msa", "ap50", "ap75", "recall", "mean_iou"):
-        assert getattr(last, measure) == pytest.approx(2 / 3), measure
-    assert last.seconds > 0
+        assert last.values[measure] == pytest.approx(2 / 3), measure
+    assert 0.8 < last.values["boundary_f"] < 1
+    assert last.values["seconds"] > 0
+    assert (first.group, last.group) == ("a", "b")
+    assert np.unique(results[2].labels).tolist() == [0, 1, 2]
 
 
 def test_settings_of_labels_are_used(folder):
-    scores = [score for _, _, score in evaluate_auto(Finds(), read_dataset(folder))]
-    assert [score.found for score in scores] == [3, 3, 3]  # the background stayed
-    bright = AutoSettings(remove_background=True, conditions=("intensity_mean>150",))
-    assert [score.found for _, _, score in evaluate_auto(Finds(), read_dataset(folder), settings=bright)] == [1, 1, 1]
+    def found(settings: AutoSettings | None) -> list[int]:
+        results = evaluate_auto([ModelSegmenter(Finds(), settings)], read_dataset(folder))
+        return [result.scores[0].about["found"] for result in results]
+
+    assert found(None) == [3, 3, 3]  # the background stayed
+    assert found(AutoSettings(remove_background=True, conditions=("intensity_mean>150",))) == [1, 1, 1]
+
+
+def test_baselines_are_scored_beside_the_model(folder):
+    segmenters = [ModelSegmenter(Finds()), BaselineSegmenter("otsu")]
+    result = next(iter(evaluate_auto(segmenters, read_dataset(folder))))
+    assert [score.method for score in result.scores] == ["model", "otsu"]
+    assert result.scores[1].about["found"] == 2
+    assert result.labels.max() == 3  # those of the model
 
 
 def test_a_limit_spreads_over_the_data_set(folder):
-    events = evaluate_auto(Finds(), read_dataset(folder), limit=2)
-    assert [(total, score.image) for _, total, score in events] == [(2, "1"), (2, "3")]
+    results = evaluate_auto([ModelSegmenter(Finds())], read_dataset(folder), limit=2)
+    assert [(result.total, result.item.name) for result in results] == [(2, "1"), (2, "3")]
 
 
-def test_the_summary_averages_over_images_by_group():
-    def score(image: str, group: str, value: float, objects: int) -> AutoScore:
-        return AutoScore(
-            image=image, group=group, objects=objects, found=1, msa=value, ap50=value, ap75=value, mean_iou=value,
-            precision=value, recall=value, seconds=2,
-        )  # fmt: skip
-
-    summary = summarise_auto([score("x", "a", 0.2, 10), score("y", "a", 0.4, 1), score("z", "b", 0.9, 4)])
-    assert summary["all"]["images"] == 3
-    assert summary["all"]["objects"] == 15
-    assert summary["all"]["msa"] == 0.5
-    assert summary["groups"]["a"]["ap75"] == 0.3
-    assert summary["groups"]["b"]["seconds"] == 2
-    assert auto_table(summary).row_count == 3
-    assert summarise_auto([score("x", "", 0.2, 10)])["groups"] == {}
+def test_labels_are_judged_whatever_their_numbers():
+    truth = np.zeros((20, 20), np.int32)
+    truth[2:8, 2:8], truth[12:18, 12:18] = 4, 9
+    about, values = judge_labels(np.where(truth == 4, 70, 0), truth)
+    assert about == {"objects": 2, "found": 1}
+    assert (values["precision"], values["recall"], values["ap50"]) == (1, 0.5, 0.5)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json as json_
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from napari_sam.evaluation.pictures import Gallery
+    from napari_sam.evaluation.players import Player
+    from napari_sam.evaluation.scores import ImageResult, Score
+    from napari_sam.io.dataset import Dataset
 
 __all__ = ["app"]
 
@@ -20,10 +24,19 @@ app = typer.Typer(help="Measure a model on annotated images.", no_args_is_help=T
 DatasetFolder = Annotated[Path, typer.Argument(help="Folder with images/ and labels/.")]
 Model = Annotated[str, typer.Option(help="Name of the model.")]
 Checkpoint = Annotated[Path | None, typer.Option(help="Weights file instead of the registered one.")]
+PromptBaseline = Annotated[
+    list[str] | None, typer.Option(help="Compare with otsu, otsu_watershed, flood or slic; repeatable.")
+]
+AutoBaseline = Annotated[list[str] | None, typer.Option(help="Compare with otsu or otsu_watershed; repeatable.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only so many images, spread over the data set.")]
+MaxObjects = Annotated[int | None, typer.Option(min=1, help="At most so many objects an image.")]
+Seed = Annotated[int, typer.Option(help="Of box noise and of the objects drawn.")]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves the default.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the summary here (JSON).")]
+Output = Annotated[
+    list[Path] | None,
+    typer.Option("--output", "-o", help="Report: .json (summary), .csv (records) or .html (page); repeatable."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary on standard output.")]
 
 
@@ -37,35 +50,45 @@ def point(
     dataset: DatasetFolder,
     model: Model = "cells",
     checkpoint: Checkpoint = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Clicks on each object.")] = 8,
+    baseline: PromptBaseline = None,
     limit: Limit = None,
-    max_objects: Annotated[int | None, typer.Option(min=1, help="At most so many objects an image.")] = None,
-    seed: Annotated[int, typer.Option(help="Of box noise and of the objects drawn.")] = 0,
+    max_objects: MaxObjects = None,
+    seed: Seed = 0,
     threads: Threads = 0,
     device: Device = "auto",
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Click on every object and draw a box around it, and compare the masks with the labels."""
-    from napari_sam.errors import InputError
-    from napari_sam.evaluation.protocol import ObjectScore, evaluate_points
-    from napari_sam.evaluation.report import report_table, summarise
-    from napari_sam.inference.predictor import Predictor
-    from napari_sam.io.dataset import read_dataset
-    from napari_sam.model.load import load_model
+    """Click on every object, correct the mask click by click, and compare with the labels."""
+    from napari_sam.evaluation.point_protocol import evaluate_points
 
-    _check_output(output)
-    data = read_dataset(dataset)
-    _set_threads(threads)
-    predictor = Predictor(load_model(model, checkpoint=checkpoint, device=device))
-    events = evaluate_points(predictor, data, limit=limit, max_objects=max_objects, seed=seed)
-    scores: list[ObjectScore] = []
-    for _, _, found in _tracked(events, min(limit or len(data.items), len(data.items))):
-        scores += found
-    if not scores:
-        raise InputError(f"There are no objects in the labels of {dataset}: labels above 0 are objects.")
-    weights = predictor.model.fingerprint
-    summary = {"dataset": str(dataset), "model": model, "weights": weights, "seed": seed, **summarise(scores)}
-    _report(summary, report_table(summary), output, json)
+    data, players, facts = _players(dataset, model, checkpoint, baseline, threads, device, output)
+    events = evaluate_points(players, data, rounds=rounds, limit=limit, max_objects=max_objects, seed=seed)
+    facts |= {"seed": seed, "clicks": rounds}
+    _report(facts, *_run(events, data, limit), "one_click", output, json)
+
+
+@app.command()
+def boxes(
+    dataset: DatasetFolder,
+    model: Model = "cells",
+    checkpoint: Checkpoint = None,
+    baseline: PromptBaseline = None,
+    limit: Limit = None,
+    max_objects: MaxObjects = None,
+    seed: Seed = 0,
+    threads: Threads = 0,
+    device: Device = "auto",
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Draw a box, a little off, around every object, and compare the masks with the labels."""
+    from napari_sam.evaluation.box_protocol import evaluate_boxes
+
+    data, players, facts = _players(dataset, model, checkpoint, baseline, threads, device, output)
+    events = evaluate_boxes(players, data, limit=limit, max_objects=max_objects, seed=seed)
+    _report(facts | {"seed": seed}, *_run(events, data, limit), "box", output, json)
 
 
 @app.command()
@@ -76,6 +99,7 @@ def auto(
     preset: Annotated[str, typer.Option(help="natural, cells or tissue.")] = "cells",
     settings: Annotated[Path | None, typer.Option(help="TOML file of settings, over those of the preset.")] = None,
     mode: Annotated[str | None, typer.Option(help="exact or fast.")] = None,
+    baseline: AutoBaseline = None,
     limit: Limit = None,
     threads: Threads = 0,
     device: Device = "auto",
@@ -83,37 +107,63 @@ def auto(
     json: Json = False,
 ) -> None:
     """Segment everything in each image at once, and compare the objects with the labels."""
-    import dataclasses
-
     from napari_sam.config.auto import load_auto_settings
-    from napari_sam.evaluation.auto_protocol import auto_table, evaluate_auto, summarise_auto
+    from napari_sam.evaluation.auto_protocol import ModelSegmenter, Segmenter, evaluate_auto
+    from napari_sam.evaluation.baselines import AUTO_BASELINES, BaselineSegmenter, check_baselines
+    from napari_sam.evaluation.report_files import check_report_files
+    from napari_sam.evaluation.scores import MODEL
     from napari_sam.inference.mask_generator import AutomaticMaskGenerator
     from napari_sam.io.dataset import read_dataset
     from napari_sam.model.load import load_model
 
-    _check_output(output)
+    check_report_files(output or ())
+    names = check_baselines(baseline or (), tuple(AUTO_BASELINES))
     chosen = load_auto_settings(preset, settings, {"mode": mode})
     data = read_dataset(dataset)
     _set_threads(threads)
     loaded = load_model(model, checkpoint=checkpoint, device=device)
-    events = evaluate_auto(AutomaticMaskGenerator(loaded, chosen), data, limit=limit, settings=chosen)
-    scores = [score for _, _, score in _tracked(events, min(limit or len(data.items), len(data.items)))]
-    summary = {
-        "dataset": str(dataset),
-        "model": model,
-        "weights": loaded.fingerprint,
+    segmenters: list[Segmenter] = [ModelSegmenter(AutomaticMaskGenerator(loaded, chosen), chosen)]
+    segmenters += [BaselineSegmenter(name) for name in names]
+    scores, gallery = _run(evaluate_auto(segmenters, data, limit=limit), data, limit)
+    facts = _facts(dataset, model, loaded.fingerprint) | {
         "settings": dataclasses.asdict(chosen),
-        **summarise_auto(scores),
-        "by_image": [dataclasses.asdict(score) for score in scores],
+        "by_image": [
+            {"image": score.image, "group": score.group, **score.about, **score.values}
+            for score in scores
+            if score.method == MODEL
+        ],
     }
-    _report(summary, auto_table(summary), output, json)
+    _report(facts, scores, gallery, "msa", output, json)
 
 
-def _check_output(output: Path | None) -> None:
-    from napari_sam.errors import InputError
+def _players(
+    dataset: Path,
+    model: str,
+    checkpoint: Path | None,
+    baseline: list[str] | None,
+    threads: int,
+    device: str,
+    output: list[Path] | None,
+) -> tuple[Dataset, list[Player], dict[str, Any]]:
+    """Check what was asked for; return the data, the model and the baselines as players, and what reports list."""
+    from napari_sam.evaluation.baselines import PROMPT_BASELINES, BaselinePlayer, check_baselines
+    from napari_sam.evaluation.players import ModelPlayer
+    from napari_sam.evaluation.report_files import check_report_files
+    from napari_sam.inference.predictor import Predictor
+    from napari_sam.io.dataset import read_dataset
+    from napari_sam.model.load import load_model
 
-    if output is not None and not output.absolute().parent.is_dir():
-        raise InputError(f"There is no folder {output.absolute().parent} to write {output.name} to: make it first.")
+    check_report_files(output or ())
+    names = check_baselines(baseline or (), tuple(PROMPT_BASELINES))
+    data = read_dataset(dataset)
+    _set_threads(threads)
+    loaded = load_model(model, checkpoint=checkpoint, device=device)
+    players: list[Player] = [ModelPlayer(Predictor(loaded)), *(BaselinePlayer(name) for name in names)]
+    return data, players, _facts(dataset, model, loaded.fingerprint)
+
+
+def _facts(dataset: Path, model: str, fingerprint: str) -> dict[str, Any]:
+    return {"dataset": str(dataset), "model": model, "weights": fingerprint}
 
 
 def _set_threads(threads: int) -> None:
@@ -123,20 +173,45 @@ def _set_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def _tracked(events: Iterable[Any], total: int) -> Iterable[Any]:
-    """Show progress on a terminal."""
+def _run(events: Iterator[ImageResult], data: Dataset, limit: int | None) -> tuple[list[Score], Gallery]:
+    """Judge all images, with a bar where standard error is a terminal."""
     from rich.console import Console
     from rich.progress import track
 
-    return track(events, "images", total=total, console=Console(stderr=True), disable=not sys.stderr.isatty())
+    from napari_sam.errors import InputError
+    from napari_sam.evaluation.pictures import Gallery
+
+    scores: list[Score] = []
+    gallery = Gallery()
+    total = min(limit or len(data.items), len(data.items))
+    console = Console(stderr=True)
+    for result in track(events, "images", total=total, console=console, disable=not sys.stderr.isatty()):
+        scores += result.scores
+        gallery.add(result)
+    if not scores:
+        raise InputError(f"There are no objects in the labels of {data.path}: labels above 0 are objects.")
+    return scores, gallery
 
 
-def _report(summary: dict[str, Any], table: Table, output: Path | None, json: bool) -> None:
+def _report(
+    facts: dict[str, Any],
+    scores: list[Score],
+    gallery: Gallery,
+    ranked_by: str,
+    output: list[Path] | None,
+    json: bool,
+) -> None:
     from rich.console import Console
 
-    if output is not None:
-        output.write_text(json_.dumps(summary, indent=1) + "\n")
+    from napari_sam.evaluation.report import summarise
+    from napari_sam.evaluation.report_files import write_reports
+    from napari_sam.evaluation.tables import rich_tables
+
+    summary = {**facts, **summarise(scores)}
+    write_reports(output or (), summary, scores, gallery, ranked_by=ranked_by)
     if json:
         typer.echo(json_.dumps(summary))
-    else:
-        Console().print(table)
+        return
+    console = Console(width=None if sys.stdout.isatty() else 200)  # a file or pipe need not fit a screen
+    for table in rich_tables(summary):
+        console.print(table)

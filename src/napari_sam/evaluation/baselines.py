@@ -32,6 +32,7 @@ __all__ = [
 SMOOTHING = 1.0  # pixels, against noise
 LEAST_AREA = 10  # pixels of an object
 SUPERPIXEL_AREA = 64  # pixels
+REACH = 1.5  # of a correction, times its distance from the outline
 Gray = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int32]
 Box = tuple[float, float, float, float]
@@ -66,9 +67,9 @@ class BaselineSegmenter:
 class BaselinePlayer:
     """Play the prompt protocols with one of `PROMPT_BASELINES`.
 
-    Every click stands for the region around it: all such regions of clicks on the object, without those of clicks
-    beside it; where both claim a pixel, the nearer click has it. A box is a click on its centre, the region cut off at
-    the box.
+    A click stands for the region around it. A correction adds or removes its region only near the click, within 1.5
+    times the way to the outline of the mask so far: elsewhere it would often take the whole background. A box is a
+    click on its centre, the region cut off at the box.
     """
 
     def __init__(self, name: str) -> None:
@@ -81,18 +82,20 @@ class BaselinePlayer:
 
     def first(self, click: Click) -> tuple[list[BoolArray], float | None]:
         """Return the region of the click; there is no estimate of its IoU."""
-        return [self.correct([click])], None
+        self._mask = np.array(self._region(click[0]))
+        return [self._mask], None
 
     def correct(self, clicks: Sequence[Click]) -> BoolArray:
-        """Return the (H, W) mask of all clicks on one object."""
-        wanted = np.array([at for at, kind in clicks if kind == 1])
-        unwanted = np.array([at for at, kind in clicks if kind == 0])
-        mask = np.any([self._region(at) for at in wanted], axis=0)
-        if len(unwanted):
-            both = mask & np.any([self._region(at) for at in unwanted], axis=0)
-            pixels = np.argwhere(both)
-            mask[both] = _distance(pixels, wanted) <= _distance(pixels, unwanted)
-        return mask
+        """Return the (H, W) mask before with the last of the clicks put right."""
+        at, kind = clicks[-1]
+        pixel = _pixel(at, self._mask.shape)
+        others = np.argwhere(self._mask != self._mask[pixel])
+        reach = REACH * float(np.hypot(*(others - pixel).T).min()) if len(others) else np.inf
+        rows, cols = np.ogrid[: self._mask.shape[0], : self._mask.shape[1]]
+        near = (rows - pixel[0]) ** 2 + (cols - pixel[1]) ** 2 <= reach**2
+        changed = self._region(at) & near
+        self._mask = self._mask | changed if kind == 1 else self._mask & ~changed
+        return self._mask
 
     def boxed(self, box: Box) -> tuple[BoolArray, float | None]:
         """Return the region of the box's centre inside the box (row0, col0, row1, col1), exclusive ends."""
@@ -204,8 +207,3 @@ def _without_specks(labels: npt.NDArray[Any]) -> Labels:
 def _pixel(at: Sequence[float], shape: tuple[int, ...]) -> tuple[int, int]:
     row, col = (min(max(round(float(value)), 0), side - 1) for value, side in zip(at, shape, strict=True))
     return row, col
-
-
-def _distance(pixels: npt.NDArray[np.intp], points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the distance of each of (n, 2) pixels to the nearest of (k, 2) points."""
-    return np.min([np.hypot(*(pixels - point).T) for point in points], axis=0)

@@ -90,9 +90,7 @@ def judge_objects(
         yield ImageResult(done=number + 1, total=len(items), item=item, scores=scores, labels=painted)
 
 
-def _choose_objects(
-    labels: npt.NDArray[np.int32], most: int | None, rng: np.random.Generator
-) -> npt.NDArray[np.int32]:
+def _choose_objects(labels: npt.NDArray[np.int32], most: int | None, rng: np.random.Generator) -> npt.NDArray[np.int32]:
     """Return the labels above 0 of an image, or `most` of them drawn at random, rising."""
     ids = np.unique(labels)
     ids = ids[ids > 0]

@@ -1,65 +1,96 @@
-"""Summaries of an evaluation: means by group and over all, as numbers and as a table."""
+"""Summaries of an evaluation as numbers: means by method and group with their intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from napari_sam.evaluation.protocol import MEASURES, ObjectScore
+from napari_sam.evaluation.intervals import bootstrap_intervals
+from napari_sam.evaluation.scores import MODEL, Score
 
-if TYPE_CHECKING:
-    from rich.table import Table
+__all__ = ["image_means", "summarise"]
 
-__all__ = ["report_table", "summarise"]
+DIGITS = 4
+SUMMED = ("objects", "found")  # of `about`, where records are of whole images
 
 
-def summarise(scores: Sequence[ObjectScore]) -> dict[str, Any]:
-    """Return mean IoUs.
+def summarise(scores: Sequence[Score], *, method: str = MODEL) -> dict[str, Any]:
+    """Return means with 95 % bootstrap intervals.
+
+    Parameters
+    ----------
+    scores
+        Of all objects or images, and of all methods.
+    method
+        The one that is no baseline.
 
     Returns
     -------
     dict
-        `all` and `groups`: for each the number of images and objects, the mean of every measure over objects, under
-        `by_image` the mean over images of each image's mean; and `score_correlation`, Spearman's correlation of
-        predicted with true IoU of the first click's mask.
+        `all` and `groups`: for each the number of `images` and `objects`, the mean of every measure over the records
+        (objects, or whole images), under `intervals` [lower, upper] for each measure (None for a single image); for
+        objects also `by_image`, the mean over images of each image's mean. If the method predicts the IoU,
+        `score_correlation`: Spearman's with the true IoU, in each part and over all. Under `baselines`, if there are
+        other methods, the same for each by its name.
     """
-    names = sorted({score.group for score in scores})
-    groups = {name: _means([s for s in scores if s.group == name]) for name in names if name}
-    return {"all": _means(scores), "groups": groups, "score_correlation": _correlation(scores)}
+    names = list(dict.fromkeys(score.method for score in scores))
+    summary = _parts([score for score in scores if score.method == method])
+    baselines = {name: _parts([s for s in scores if s.method == name]) for name in names if name != method}
+    return summary | ({"baselines": baselines} if baselines else {})
 
 
-def report_table(summary: dict[str, Any]) -> Table:
-    """Lay a summary out for the terminal."""
-    from rich.table import Table
-
-    table = Table("group", "images", "objects", *(name.replace("_", " ") for name in MEASURES), box=None)
-    for name, means in [*summary["groups"].items(), ("all", summary["all"])]:
-        cells = (f"{means[measure]:.3f}" for measure in MEASURES)
-        table.add_row(name, str(means["images"]), str(means["objects"]), *cells)
-    return table
+def image_means(scores: Sequence[Score], measure: str, *, method: str = MODEL) -> list[tuple[str, float]]:
+    """Return the images that have records of a method, with their mean of one measure, the worst first."""
+    found: dict[str, list[float]] = {}
+    for score in scores:
+        if score.method == method:
+            found.setdefault(score.image, []).append(score.values[measure])
+    return sorted(((image, float(np.mean(values))) for image, values in found.items()), key=lambda pair: pair[::-1])
 
 
-def _means(scores: Sequence[ObjectScore]) -> dict[str, Any]:
-    images = sorted({score.image for score in scores})
-    summary: dict[str, Any] = {"images": len(images), "objects": len(scores)}
-    for measure in MEASURES:
-        summary[measure] = round(float(np.mean([getattr(s, measure) for s in scores])), 4) if scores else None
-    summary["by_image"] = {
-        measure: round(
-            float(np.mean([np.mean([getattr(s, measure) for s in scores if s.image == image]) for image in images])), 4
-        )
-        for measure in MEASURES
-        if scores
+def _parts(scores: Sequence[Score]) -> dict[str, Any]:
+    groups = sorted({score.group for score in scores} - {""})
+    parts: dict[str, Any] = {
+        "all": _means(scores),
+        "groups": {group: _means([score for score in scores if score.group == group]) for group in groups},
     }
+    if "score_correlation" in parts["all"]:
+        parts["score_correlation"] = parts["all"]["score_correlation"]
+    return parts
+
+
+def _means(scores: Sequence[Score]) -> dict[str, Any]:
+    if not scores:
+        return {"images": 0, "objects": 0, "intervals": {}}
+    measures = list(scores[0].values)
+    values = np.array([[score.values[measure] for measure in measures] for score in scores], float)
+    _, image, counts = np.unique([score.image for score in scores], return_inverse=True, return_counts=True)
+    sums = np.zeros((len(counts), len(measures)))
+    np.add.at(sums, image, values)
+    summary: dict[str, Any] = {"images": len(counts), "objects": len(scores)}
+    summary |= {name: sum(score.about[name] for score in scores) for name in SUMMED if name in scores[0].about}
+    summary |= _named(measures, values.mean(axis=0))
+    if "label" in scores[0].about:
+        summary["by_image"] = _named(measures, (sums / counts[:, None]).mean(axis=0))
+    intervals = bootstrap_intervals(sums, counts)
+    ends: list[Any] = [None] * len(measures) if intervals is None else intervals.round(DIGITS).tolist()
+    summary["intervals"] = dict(zip(measures, ends, strict=True))
+    if all(score.predicted is not None for score in scores):
+        summary["score_correlation"] = _correlation(scores)
     return summary
 
 
-def _correlation(scores: Sequence[ObjectScore]) -> float | None:
-    predicted = np.array([score.predicted for score in scores])
-    true = np.array([score.one_click for score in scores])
+def _named(measures: Sequence[str], values: Any) -> dict[str, float]:
+    return {measure: round(float(value), DIGITS) for measure, value in zip(measures, values, strict=True)}
+
+
+def _correlation(scores: Sequence[Score]) -> float | None:
+    """Return Spearman's correlation, None where there are too few objects or all are alike."""
+    predicted = np.array([score.predicted for score in scores], float)
+    true = np.array([next(iter(score.values.values())) for score in scores])
     if len(scores) < 3 or np.ptp(predicted) == 0 or np.ptp(true) == 0:
         return None
-    return round(float(stats.spearmanr(predicted, true).statistic), 4)
+    return round(float(stats.spearmanr(predicted, true).statistic), DIGITS)

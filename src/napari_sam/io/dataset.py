@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,18 +129,25 @@ def _files(folder: Path, extensions: tuple[str, ...]) -> list[Path]:
 
 def _planes(image_file: Path, label_file: Path, row: dict[str, str], every: int) -> Iterator[DatasetItem]:
     leading = _leading(image_file)
-    if leading and _leading(label_file) != leading:
+    stack = max(leading, default=1) > 1
+    if stack and _leading(label_file) != leading:
         raise InputError(
             f"{image_file} is a stack of {leading} planes, its labels {label_file} of {_leading(label_file)}: "
             "give as many planes of labels, and colours as the last axis."
         )
-    common = {"group": row.get("group", ""), "origin": row.get("mosaic", "") or image_file.stem}
-    if not leading:
-        yield DatasetItem(name=image_file.stem, image_file=image_file, label_file=label_file, **common)
+    whole = DatasetItem(
+        name=image_file.stem,
+        image_file=image_file,
+        label_file=label_file,
+        group=row.get("group") or "",
+        origin=row.get("mosaic") or image_file.stem,
+    )
+    if not stack:
+        yield whole
         return
     for plane in list(np.ndindex(leading))[::every]:
-        name = "-".join([image_file.stem, *(f"{index:03d}" for index in plane)])
-        yield DatasetItem(name=name, image_file=image_file, label_file=label_file, plane=plane, **common)
+        name = "-".join([whole.name, *(f"{index:03d}" for index in plane)])
+        yield replace(whole, name=name, plane=plane)
 
 
 def _leading(path: Path) -> tuple[int, ...]:
