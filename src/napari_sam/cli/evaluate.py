@@ -139,4 +139,5 @@ def _report(summary: dict[str, Any], table: Table, output: Path | None, json: bo
     if json:
         typer.echo(json_.dumps(summary))
     else:
-        Console().print(table)
+        wide = None if sys.stdout.isatty() else 120  # a file has no width to wrap at
+        Console(width=wide).print(table)

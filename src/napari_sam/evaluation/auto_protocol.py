@@ -22,6 +22,7 @@ __all__ = ["AUTO_MEASURES", "AutoScore", "MaskGenerator", "auto_table", "evaluat
 
 # what is averaged over images, in the order of reports
 AUTO_MEASURES = ("msa", "ap50", "ap75", "mean_iou", "precision", "recall", "seconds")
+HEADS = {"msa": "mSA", "ap50": "AP50", "ap75": "AP75", "mean_iou": "IoU", "precision": "prec.", "seconds": "s"}
 
 
 class MaskGenerator(Protocol):
@@ -124,7 +125,14 @@ def auto_table(summary: dict[str, Any]) -> Table:
     from rich.table import Table
 
     counts = ("images", "objects", "found")
-    table = Table("group", *counts, *(name.replace("_", " ") for name in AUTO_MEASURES), box=None)
+    table = Table(
+        "group",
+        *counts,
+        *(HEADS.get(name, name) for name in AUTO_MEASURES),
+        box=None,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for name, means in [*summary["groups"].items(), ("all", summary["all"])]:
         table.add_row(name, *(str(means[count]) for count in counts), *(f"{means[m]:.3f}" for m in AUTO_MEASURES))
     return table
