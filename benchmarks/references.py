@@ -11,7 +11,7 @@ import torch
 import napari_sam as ns
 from napari_sam.sample_data import nuclei
 
-__all__ = ["agreement", "click_agreement", "random_vit_b", "sample_image", "sample_pixels"]
+__all__ = ["agreement", "authors_vit_b", "click_agreement", "random_vit_b", "sample_image", "sample_pixels"]
 
 
 LOUDER = 10
@@ -19,8 +19,6 @@ LOUDER = 10
 
 def random_vit_b(seed: int = 0) -> tuple[Any, Any]:
     """Build our ViT-B and segment-anything's with the same random weights, position tables included."""
-    from segment_anything import sam_model_registry
-
     ours = ns.build_model("vit_b", seed=seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -33,9 +31,16 @@ def random_vit_b(seed: int = 0) -> tuple[Any, Any]:
         for mlp in ours.mask_decoder.output_hypernetworks_mlps:  # logits as loud as trained ones
             mlp.layers[-1].weight.mul_(LOUDER)
             mlp.layers[-1].bias.mul_(LOUDER)
+    return ours, authors_vit_b(ours)
+
+
+def authors_vit_b(ours: Any) -> Any:
+    """Build segment-anything's ViT-B with the weights of ours."""
+    from segment_anything import sam_model_registry
+
     theirs = sam_model_registry["vit_b"]()
     theirs.load_state_dict(ours.state_dict())
-    return ours, theirs.eval()
+    return theirs.eval()
 
 
 def agreement(ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:

@@ -20,9 +20,15 @@ __all__ = ["train"]
 def train(
     config: Annotated[Path | None, typer.Argument(help="Settings (TOML).", show_default=False)] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")] = Path("runs/cells"),
-    data: Annotated[list[Path] | None, typer.Option(help="Folder with images/ and labels/; repeatable.")] = None,
+    data: Annotated[list[str] | None, typer.Option(help="Folder, COCO or SA-1B JSON, OME-Zarr; repeatable.")] = None,
+    test: Annotated[list[str] | None, typer.Option(help="The same, held out: the best weights are kept.")] = None,
+    held_out: Annotated[float | None, typer.Option(help="Share of the data to hold out instead.")] = None,
+    held_out_by: Annotated[str, typer.Option(help="Hold out by image or by group.")] = "image",
     preset: Annotated[str, typer.Option(help="Settings to start from: cells, paper, quick.")] = "cells",
     start: Annotated[str | None, typer.Option("--from", help="Model or weights file to start from.")] = None,
+    mode: Annotated[str | None, typer.Option(help="Fine-tune: decoder, lora or all.", show_default=False)] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the fine-tuned model in the list of models.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop fine-tuning after so many minutes.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps in all.")] = None,
     cooldown: Annotated[int | None, typer.Option(help="Last steps, over which the rate falls to zero.")] = None,
     batch: Annotated[int | None, typer.Option(help="Crops a step.")] = None,
@@ -34,14 +40,33 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print a summary on standard output.")] = False,
 ) -> None:
-    """Train a model on folders of images and labels, and on synthetic images."""
+    """Train a model on images and labels and on synthetic images, or fine-tune one (--from NAME --mode decoder)."""
+    if mode is not None:
+        from napari_sam.cli.finetune import run_finetuning
+
+        changes = {"steps": steps, "batch": batch, "lr": lr, "seed": seed, "minutes": minutes}
+        run_finetuning(
+            start or "cells",
+            mode,
+            [Path(folder) for folder in data or []],
+            name=name,
+            held_out=0.2 if held_out is None else held_out,
+            held_out_by=held_out_by,
+            test=Path(test[0]) if test else None,
+            device=device,
+            overrides=changes,
+            json=json,
+        )
+        return
     from napari_sam.config.training import load_training_config
-    from napari_sam.data.folder import load_samples
+    from napari_sam.data.data_check import check_data
+    from napari_sam.data.sample_store import SampleStore, load_samples
+    from napari_sam.data.split import split_samples
     from napari_sam.model.load import choose_device
     from napari_sam.training.loop import train as run
 
     overrides: dict[str, Any] = {
-        "data": tuple(str(folder) for folder in data) if data else None,
+        "data": tuple(data) if data else None,
         "start": start,
         "steps": steps,
         "cooldown": cooldown,
@@ -52,8 +77,15 @@ def train(
         "threads": threads,
     }
     settings = load_training_config(config, overrides, preset)
+    for warning in check_data([*settings.data, *(test or [])]) if settings.data else []:
+        typer.echo(f"Note: {warning}", err=True)
     samples, weights = load_samples(settings.data)
-    progress = run(settings, samples, weights, output, resume=resume, device=str(choose_device(device)))
+    held = load_samples(test)[0] if test else SampleStore([])
+    if held_out and not test:
+        samples, held = split_samples(samples, held_out, by=held_out_by, seed=settings.seed)
+        weights = samples.weights
+    target = str(choose_device(device))
+    progress = run(settings, samples, weights, output, held_out=held, resume=resume, device=target)
     last = _show(progress, settings.steps)
     summary: dict[str, Any] = {"model": str(output / "model.safetensors"), "steps": settings.steps}
     if last is not None:
