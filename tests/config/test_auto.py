@@ -80,7 +80,8 @@ def test_thresholds_are_shares(name):
         ({"conditions": "area>3"}, "conditions is 'area>3'"),
         ({"conditions": ["area=3"]}, "area=3"),
         ({"conditions": [3]}, "condition 3 "),
-        ({"points": 3}, "Unknown automatic setting 'points'"),
+        ({"dots": 3}, "Unknown automatic setting 'dots'"),
+        ({"points": "everywhere"}, "grid, objects"),
     ],
 )
 def test_wrong_settings_are_named_in_one_sentence(values, names):

@@ -62,6 +62,10 @@ def test_gradients_reach_every_part(fixture, request):
             logits, iou = model.decode(model.encode(pixels), multimask=multimask, **arguments)
             assert logits.shape == (4, 3 if multimask else 1, size, size)
             total = total + logits.square().mean() + iou.square().mean()
+    if model.object_head is not None:
+        maps = model.find_objects(model.encode(pixels))
+        assert maps.foreground.shape == maps.middle.shape == maps.diameter.shape == (2, size, size)
+        total = total + sum(m.square().mean() for m in (maps.foreground, maps.middle, maps.diameter))
     total.backward()
     without = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     assert without == []

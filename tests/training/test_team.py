@@ -35,6 +35,7 @@ CONFIG = TrainingConfig(
 
 SCRIPT = """
 import sys
+from pathlib import Path
 import numpy as np
 import torch
 from napari_sam.config.training import TrainingConfig

@@ -158,7 +158,7 @@ class Sam(nn.Module):
     def find_objects(self, embedding: ImageEmbedding) -> ObjectMaps:
         """Return where the object head sees objects; only for models that have one (`object_head` is not None)."""
         assert self.object_head is not None  # noqa: S101 - stated above
-        return self.object_head(embedding.skips[1])  # type: ignore[no-any-return]
+        return self.object_head(embedding.skips[1])
 
     def decode(
         self,
