@@ -14,8 +14,9 @@ from napari_sam.errors import InputError
 from napari_sam.inference.embedding_cache import EmbeddingCache
 from napari_sam.inference.normalization import Normalization
 from napari_sam.inference.picture import Picture, Progress, encode_batch, open_picture
+from napari_sam.inference.proposals import Proposals
 from napari_sam.inference.scene import Scene
-from napari_sam.inference.views import View, coarser_views, list_views
+from napari_sam.inference.views import View, closer_views, coarser_views, list_views
 from napari_sam.inference.windows import level_scales
 from napari_sam.model.sam import Sam
 from napari_sam.ops.mask_record import MaskRecord
@@ -149,6 +150,7 @@ class AutomaticMaskGenerator:
         yield AutoProgress(done=0, total=total)
         while views:
             cut: dict[int, list[npt.NDArray[np.float64]]] = {}
+            small: list[Proposals] = []
             for some in _in_batches(views, encode_batch(self.model)):
                 windows = [_shifted(view.window, region) for view in some]
                 decoders = picture.look_at_all(self.model, windows, self.cache, progress)
@@ -161,6 +163,8 @@ class AutomaticMaskGenerator:
                         done += dealt
                         asked += prompts
                         yield AutoProgress(done=done, total=total, found=tuple(found), asked=asked)
+                    if scene.closer is not None:
+                        small.append(scene.closer)
                     if 0 <= view.level < last and self.model.spec.windowed:
                         cut.setdefault(view.level, []).extend(scene.cut)
             views = [
@@ -169,6 +173,9 @@ class AutomaticMaskGenerator:
                 if points
                 for coarser in coarser_views(self.model, shape, np.array(points), level)
             ]
+            if small:
+                points, boxes = (np.concatenate([getattr(p, name) for p in small]) for name in ("points", "boxes"))
+                views += closer_views(self.model, shape, points, boxes, last + 1)
             total += sum(encoding + len(view.points) for view in views)
         yield AutoProgress(done=total, total=total, asked=asked)
 

@@ -12,9 +12,9 @@ from napari_sam.config.auto import AutoSettings
 from napari_sam.inference.mask_upsampler import MaskUpsampler, UpsampledMask
 from napari_sam.inference.picture import Picture, batch_size
 from napari_sam.inference.preprocess import to_model_xy
-from napari_sam.inference.proposals import propose_points
+from napari_sam.inference.proposals import Proposals, propose
 from napari_sam.inference.views import View
-from napari_sam.inference.windows import touches_inner_edge
+from napari_sam.inference.windows import CLOSE_SCALE, touches_inner_edge
 from napari_sam.model.folded_decoder import FoldedDecoder
 from napari_sam.model.sam import Sam
 from napari_sam.ops.crops import near_crop_edge
@@ -66,16 +66,23 @@ class Scene:
         window = view.window
         self._cell = window.height * window.width / settings.points_in_layer(0) ** 2  # pixels for each point
         self._sure_stability = 1 - (1 - settings.stability_score_thresh) * (1 - SURE_SHARE)
-        self.points = propose_points(model, view, decoder, self._shape) if view.proposes else view.points
+        self.points, self.boxes = view.points, view.boxes
+        self.closer: Proposals | None = None  # what is better looked at from nearby
+        if view.proposes:
+            proposals = propose(model, view, decoder, self._shape)
+            if max(window.scale) < CLOSE_SCALE:
+                self.closer, proposals = proposals.split(proposals.small(model.img_size))
+            self.points, self.boxes = proposals.points, proposals.boxes
         self.cut: list[npt.NDArray[np.float64]] = []  # points whose masks run out of the window
 
     def search(self) -> Iterator[tuple[int, int, list[MaskRecord]]]:
         """Deal with all points, some at a time; yield how many those are, how many were asked, and what was found."""
         points = self.points
-        if not self._fast:
+        if not self._fast or self.boxes is not None:
             for start in range(0, len(points), self._batch):
-                some = points[start : start + self._batch]
-                yield len(some), len(some), self._ask(some)
+                part = slice(start, start + self._batch)
+                boxes = None if self.boxes is None else self.boxes[part]
+                yield len(points[part]), len(points[part]), self._ask(points[part], boxes)
             return
         waiting = points
         for stride in STRIDES:
@@ -89,18 +96,24 @@ class Scene:
                 yield len(batch) + int(hidden.sum()), len(batch), found
 
     @torch.inference_mode()
-    def _ask(self, points: npt.NDArray[np.float64]) -> list[MaskRecord]:
+    def _ask(self, points: npt.NDArray[np.float64], boxes: npt.NDArray[np.float64] | None = None) -> list[MaskRecord]:
+        """Return the masks of points, three each, or of the boxes around them, one each."""
         window, device = self._view.window, self._model.device
-        xy = torch.from_numpy(to_model_xy(points, window))[:, None].to(device)
-        attended = self._decoder.attend(points=(xy, torch.ones(len(points), 1, dtype=torch.int, device=device)))
-        iou = attended.offered(multimask=True).cpu().numpy()
+        several = boxes is None
+        if boxes is None:
+            xy = torch.from_numpy(to_model_xy(points, window))[:, None].to(device)
+            attended = self._decoder.attend(points=(xy, torch.ones(len(points), 1, dtype=torch.int, device=device)))
+        else:
+            corners = to_model_xy(boxes.reshape(-1, 2, 2), window).reshape(-1, 4)
+            attended = self._decoder.attend(boxes=torch.from_numpy(corners).to(device))
+        iou = attended.offered(multimask=several).cpu().numpy()
         likely = iou > np.float32(self._settings.pred_iou_thresh) if self._settings.pred_iou_thresh else iou == iou
         prompts = np.flatnonzero(likely.any(axis=1))
         if len(prompts) == 0:
             return []
         # masks of the likely only: up-scaling costs as much as all before it
         chosen = slice(None) if len(prompts) == len(points) else torch.from_numpy(prompts).to(device)
-        logits = self._decoder.masks(attended, chosen, multimask=True)
+        logits = self._decoder.masks(attended, chosen, multimask=several)
         at, number = np.nonzero(likely[prompts])
         masks = self._upsample.many(logits[at, number], self._settings.stability_score_thresh, preselect=self._fast)
         found, cut = [], set()
