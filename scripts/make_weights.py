@@ -1,7 +1,7 @@
 """Make the bundled weights: train, evaluate, copy the file, fill in the tables of its card.
 
     make weights                                    # hours; interrupted, the same command goes on
-    make weights ARGS="--steps 200 --limit 4"       # to see that everything works; name --weights and --card then
+    make weights ARGS="--steps 200 --limit 4 --run R --weights W --card C"      # to see that everything works
 
 Needs the data folders and nothing else: all that is random follows from the seed of the settings. A GPU is used where
 there is one. The bundled row of the registry has no hash (the file comes with the package); the card carries it.
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the recipe and return its exit status; everything that is done already is not done again."""
     options = parse(arguments)
     try:
-        check_card(options.card)
+        check_targets(options)
         training = train_command(options)
         run(training)
         trained = options.run / "model.safetensors"
@@ -202,14 +202,17 @@ def marker(name: str) -> re.Pattern[str]:
     return re.compile(rf"(<!-- made: {name} -->\n).*?(<!-- end of {name} -->)", re.S)
 
 
-def check_card(card: Path) -> None:
-    """Check, before hours of training, that the card can take the tables.
+def check_targets(options: argparse.Namespace) -> None:
+    """Check, before hours of training, that the card can take the tables, and that a trial replaces nothing.
 
     Raises
     ------
     InputError
-        If the card or one of its markers is missing.
+        If the card or one of its markers is missing, or numbers of a few images would get into the bundled card.
     """
+    card = options.card
+    if options.limit and BUNDLED in (card.resolve().parent, options.weights.resolve().parent):
+        raise InputError("With --limit the outcome is a trial: name other files with --weights and --card.")
     if not card.is_file():
         raise InputError(f"There is no card {card}: name one with --card.")
     fill_card(card.read_text(), dict.fromkeys(("weights", "recipe", *COLUMNS), ""))
@@ -224,7 +227,7 @@ def fill_card(text: str, sections: dict[str, str]) -> str:
         If a marker is missing.
     """
     for name, section in sections.items():
-        text, count = marker(name).subn(lambda match, new=section: f"{match[1]}{new}\n{match[2]}", text)
+        text, count = marker(name).subn(lambda match, new=section: f"{match[1]}\n{new}\n\n{match[2]}", text)
         if count != 1:
             raise InputError(
                 f"The card has {count} sections {name}: put one pair of the lines <!-- made: {name} --> and "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import shutil
@@ -60,7 +61,7 @@ def write_data(folder: Path, seed: int, count: int = 2) -> None:
 
 @pytest.fixture
 def options(tmp_path, monkeypatch, tiny_spec_cell, recipe) -> list[str]:
-    monkeypatch.setitem(SPECS, "cells", tiny_spec_cell)
+    monkeypatch.setitem(SPECS, "cells", dataclasses.replace(tiny_spec_cell, architecture="cells"))
     monkeypatch.setenv("NAPARI_SAM_CACHE", str(tmp_path / "cache"))
     names = [*(name.split("?")[0] for name in recipe.TRAINING), "dsb2018/val", "dsb2018/test"]
     for seed, name in enumerate(names):
@@ -130,6 +131,12 @@ def test_only_permitted_data_trains(recipe):
     trained = [word for word in command if "train_extra" in word or "dsb2018" in word]
     assert len(trained) == 5
     assert not [word for word in trained if any(bad in word for bad in ("test", "val", "chase", "isic"))]
+
+
+def test_a_trial_does_not_replace_the_bundled_weights(recipe, capsys, tmp_path):
+    assert recipe.main(["--limit", "1", "--run", str(tmp_path / "run")]) == 2
+    assert "--weights and --card" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_every_marker_once(recipe):

@@ -14,6 +14,7 @@ from napari_sam.cli.demo import demo
 from napari_sam.cli.evaluate import app as evaluate_app
 from napari_sam.cli.export import export
 from napari_sam.cli.models import app as models_app
+from napari_sam.cli.pretrain import pretrain
 from napari_sam.cli.segment import segment
 from napari_sam.cli.train import train
 from napari_sam.errors import NapariSamError
@@ -53,6 +54,7 @@ app.add_typer(models_app, name="models")
 app.command()(segment)
 app.command()(auto)
 app.command()(train)
+app.command()(pretrain)
 app.command()(export)
 app.add_typer(evaluate_app, name="evaluate")
 

@@ -98,6 +98,10 @@ def _planes(file: Path, source: str) -> Iterator[tuple[LabelledImage, tuple[int,
             name=name,
             source=source,
             read_image=partial(read_image, file, plane),
-            read_labels=partial(np.zeros, (height, width), np.int32),
+            read_labels=partial(_no_labels, (height, width)),
         )
         yield image, (height, width)
+
+
+def _no_labels(shape: tuple[int, int]) -> npt.NDArray[np.int32]:
+    return np.zeros(shape, np.int32)

@@ -81,7 +81,7 @@ def stream_masked_batches(
     size: int,
     steps: range,
 ) -> Iterator[tuple[int, MaskedBatch]]:
-    """Yield the number and the batch of each step, in order; `config.workers` processes work ahead, if there are any."""
+    """Yield the number and the batch of each step, in order; `config.workers` processes work ahead, where set."""
     dataset = _Steps(samples, weights, config, size)
     yield from DataLoader(dataset, batch_size=None, sampler=steps, num_workers=config.workers, collate_fn=_as_it_is)
 
