@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -43,7 +45,7 @@ def base(tiny_spec_cell: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 @pytest.fixture
-def open_train(make_napari_viewer: Callable[..., napari.Viewer], base: Sam) -> Iterator[OpenTrain]:
+def open_train(make_napari_viewer: Callable[..., napari.Viewer], base: Sam) -> OpenTrain:
     """Open the dock as a user does, with a stack of discs of which planes 0, 2 and 3 are labelled."""
 
     def open_(**changes: Any) -> TrainDock:
@@ -58,8 +60,7 @@ def open_train(make_napari_viewer: Callable[..., napari.Viewer], base: Sam) -> I
         dock.viewer = viewer
         return dock
 
-    yield open_
-    wait_for(lambda: not any(t.name == "napari-sam fine-tuning" and t.is_alive() for t in workers()) or True)
+    return open_
 
 
 def workers() -> list[threading.Thread]:
@@ -269,3 +270,19 @@ def test_the_plot_draws_both_curves(open_train: OpenTrain) -> None:
             for picture in (empty, drawn)
         ]
         assert exact[0] == 0 < exact[1]
+
+
+def test_triton_is_not_loaded_beside_opengl() -> None:
+    """Its LLVM and Mesa's in one process crash it."""
+    code = (
+        "import sys, torch\n"
+        "from napari_sam.widgets.train_imports import import_dynamo\n"
+        "import_dynamo()\n"
+        "assert 'torch._dynamo' in sys.modules and 'triton' not in sys.modules\n"
+        "p = torch.nn.Parameter(torch.ones(2))\n"
+        "optimizer = torch.optim.AdamW([p])\n"
+        "p.sum().backward(); optimizer.step()\n"
+        "torch.nn.Linear(3, 3, device='meta')\n"
+        "assert 'triton' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -18,6 +18,7 @@ __all__ = ["SettingsForm"]
 BASIC = ("points_per_side", "crop_n_layers", "mode")
 SLIDERS = ("pred_iou_thresh", "stability_score_thresh", "min_area", "max_area")
 NAMES = {
+    "points": "Ask",
     "points_per_side": "Points per side",
     "points_per_batch": "Points at once",
     "pred_iou_thresh": "Score from",

@@ -306,7 +306,7 @@ class TrainDock(QWidget):
 
     def _on_started(self, what: Started) -> None:
         self._reporter.say(
-            f"Learning from {what.images} images with {what.objects} objects; {what.held_out} images are held out."
+            f"Learning from {what.objects} objects in {what.images} images; images held out: {what.held_out}."
         )
 
     def _on_score(self, step: int, score: HeldOutScore, before: HeldOutScore) -> None:
@@ -376,6 +376,8 @@ def _is_target(layer: Layer) -> bool:
 
 def _let_go(choices: Sequence[LayerChoice], sources: TrainSources, runner: TrainRunner) -> None:
     """Stop and let go of the viewer. More than once does no harm."""
+    if runner.closed:
+        return
     for choice in choices:
         choice.close()
     sources.close()

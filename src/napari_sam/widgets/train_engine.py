@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_sam.errors import InputError, OperationCancelled
 from napari_sam.widgets.train_data import PairPlanes, read_store, split_store
+from napari_sam.widgets.train_imports import import_dynamo
 
 if TYPE_CHECKING:
     from napari_sam.data.sample import Sample
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Estimate", "Pictures", "Saved", "Started", "Step", "TrainTask", "estimate", "run_task"]
 
 PICTURES = 3
+LONG_SIDE = 256  # pixels of a picture
 Emit = Callable[[Any], None]
 
 
@@ -114,6 +118,7 @@ class Estimate:
 
 def estimate(model: str | Sam, settings: FinetuneSettings, emit: Emit) -> None:
     """Hand over the estimate for a model that need not be there yet."""
+    import_dynamo()
     import torch
 
     from napari_sam.model.build import SPECS, build_from_spec
@@ -147,6 +152,7 @@ def run_task(task: TrainTask, emit: Emit) -> None:
     OperationCancelled
         If the user stopped before anything was learnt.
     """
+    import_dynamo()
     from napari_sam.training.finetune import finetune
     from napari_sam.training.finetune_result import FinetuneRecord, card_file, save_finetuned
     from napari_sam.training.memory_estimate import check_memory
@@ -205,7 +211,6 @@ def _follow(
 
 def _draw(model: Sam, samples: Sequence[Sample], settings: FinetuneSettings) -> Pictures:
     """Show what one click in the middle of each object finds in the first few images."""
-    from napari_sam.evaluation.pictures import outline_picture
     from napari_sam.inference.predictor import Predictor
     from napari_sam.ops.points import inner_point
     from napari_sam.types import Prompts
@@ -225,9 +230,29 @@ def _draw(model: Sam, samples: Sequence[Sample], settings: FinetuneSettings) -> 
             found[window][patch] = label
             both = np.count_nonzero(patch & truth[window])
             ious.append(both / (np.count_nonzero(patch) + np.count_nonzero(truth) - both))
-        picture = outline_picture(sample.image, sample.labels, found)
+        picture = _outlined(sample.image, sample.labels, found)
         pictures.append((_name(samples, number), picture, float(np.mean(ious))))
     return Pictures(tuple(pictures))
+
+
+def _outlined(image: npt.NDArray[np.uint8], truth: npt.NDArray[np.int32], found: npt.NDArray[np.int32]) -> bytes:
+    """Return a PNG of an image (H, W, 3), small, with outlines two pixels wide of two (H, W) label images."""
+    from PIL import Image
+    from skimage.segmentation import find_boundaries
+
+    from napari_sam.evaluation.pictures import BOTH_COLOUR, FOUND_COLOUR, TRUTH_COLOUR
+
+    factor = LONG_SIDE / max(truth.shape)
+    size = max(1, round(truth.shape[1] * factor)), max(1, round(truth.shape[0] * factor))
+    pixels = np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0))
+    there, seen = (
+        find_boundaries(np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST)))
+        for labels in (truth, found)
+    )
+    pixels[there], pixels[seen], pixels[there & seen] = TRUTH_COLOUR, FOUND_COLOUR, BOTH_COLOUR
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format="PNG")
+    return stream.getvalue()
 
 
 def _name(samples: Any, number: int) -> str:

@@ -108,8 +108,8 @@ class TrainForm(QWidget):
         for part in (data, model, run):
             layout.addWidget(part)
         layout.addLayout(make_row(self.start, self.progress, self.cancel))
-        layout.addWidget(make_group("Loss and held-out IoU", self.plot, self.scores, self.pictures))
         layout.addWidget(self.status)
+        layout.addWidget(make_group("Loss and held-out IoU", self.plot, self.scores, self.pictures))
         layout.addStretch()
         self.show_progress(0, 0, "")
         self.cancel.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)

@@ -12,7 +12,8 @@ from napari_sam.widgets.train_engine import Pictures
 
 __all__ = ["TrainPictures"]
 
-WIDTH = 140  # pixels of a picture
+WIDTH = 124  # pixels of a picture
+LARGE = 2  # enlarged so many times under the mouse
 LEGEND = (
     '<span style="color:#00beff">your label</span>, <span style="color:#ff8c00">found by one click</span>, '
     "white: both. Rest the mouse on a picture to see it larger."
@@ -74,5 +75,7 @@ def _picture(name: str, png: bytes) -> QLabel:
     whole.loadFromData(png)
     label = QLabel()
     label.setPixmap(whole.scaledToWidth(WIDTH, Qt.TransformationMode.SmoothTransformation))
-    label.setToolTip(f'{name}<br><img src="data:image/png;base64,{b64encode(png).decode()}">')
+    label.setToolTip(
+        f'{name}<br><img width="{LARGE * whole.width()}" src="data:image/png;base64,{b64encode(png).decode()}">'
+    )
     return label

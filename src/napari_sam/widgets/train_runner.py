@@ -41,7 +41,7 @@ class TrainRunner(QObject):
         self._work.arrived.connect(self._on_arrived)
         self._work.ended.connect(self._on_ended)
         self._step = 0
-        self.busy = False
+        self.busy = self.closed = False
 
     @property
     def estimating(self) -> bool:
@@ -65,7 +65,7 @@ class TrainRunner(QObject):
 
     def close(self) -> None:
         """Stop in the same way, and end the thread as soon as the model lets go."""
-        self.busy = False
+        self.busy, self.closed = False, True
         self._work.close()
 
     def _on_arrived(self, item: Any) -> None:
