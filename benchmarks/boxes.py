@@ -5,21 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-import napari_sam as ns
 from harness import Result, parse_arguments, report, time_interleaved
-from references import agreement, random_vit_b, sample_image
+from references import agreement, predictors
 
 
 def main() -> None:
     """Give both 64 boxes on a 1024 x 1024 image and report the median seconds, their ratio and the IoU of the masks."""
     arguments = parse_arguments(main.__doc__ or "", runs=5)
-    from segment_anything import SamPredictor
-
-    model, reference = random_vit_b()
-    ours, theirs = ns.Predictor(model), SamPredictor(reference)
-    image = sample_image(model.img_size)
-    ours.set_image(image, normalization="none")
-    theirs.set_image(image)
+    ours, theirs = predictors()
     rng = np.random.default_rng(0)
     corners = rng.uniform(0, 900, (64, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(20, 120, (64, 2))], axis=1)  # row0, col0, row1, col1

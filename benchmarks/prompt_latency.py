@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-import napari_sam as ns
 from harness import Result, parse_arguments, report, time_interleaved
-from references import agreement, random_vit_b, sample_image
+from references import agreement, predictors
 
 
 def main() -> None:
     """Click on a 1024 x 1024 image with both and report the median seconds, their ratio and the IoU of the masks."""
     arguments = parse_arguments(main.__doc__ or "", runs=30)
-    from segment_anything import SamPredictor
-
-    model, reference = random_vit_b()
-    ours, theirs = ns.Predictor(model), SamPredictor(reference)
-    image = sample_image(model.img_size)
-    ours.set_image(image, normalization="none")
-    theirs.set_image(image)
-    row, col = model.img_size // 2, model.img_size // 3
+    ours, theirs = predictors()
+    row, col = ours.model.img_size // 2, ours.model.img_size // 3
     masks: dict[str, np.ndarray] = {}
     logits: dict[str, np.ndarray] = {}
 

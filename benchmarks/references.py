@@ -11,7 +11,15 @@ import torch
 import napari_sam as ns
 from napari_sam.sample_data import nuclei
 
-__all__ = ["agreement", "authors_vit_b", "click_agreement", "random_vit_b", "sample_image", "sample_pixels"]
+__all__ = [
+    "agreement",
+    "authors_vit_b",
+    "click_agreement",
+    "predictors",
+    "random_vit_b",
+    "sample_image",
+    "sample_pixels",
+]
 
 
 LOUDER = 10
@@ -41,6 +49,18 @@ def authors_vit_b(ours: Any) -> Any:
     theirs = sam_model_registry["vit_b"]()
     theirs.load_state_dict(ours.state_dict())
     return theirs.eval()
+
+
+def predictors(seed: int = 0) -> tuple[Any, Any]:
+    """Return our predictor and segment-anything's with the same random ViT-B, a 1024 x 1024 picture encoded in both."""
+    from segment_anything import SamPredictor
+
+    model, reference = random_vit_b(seed)
+    ours, theirs = ns.Predictor(model), SamPredictor(reference)
+    image = sample_image(model.img_size)
+    ours.set_image(image, normalization="none")
+    theirs.set_image(image)
+    return ours, theirs
 
 
 def agreement(ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:

@@ -43,8 +43,9 @@ def load_model(
     precision
         "float32" (the authors' results to 1e-4), "bfloat16", "float16", or "auto", the fastest that agrees with it.
     compiled
-        Whether to compile the image encoder with `torch.compile`, for CUDA (on a CPU the ViT is faster without): the
-        first image takes a minute or more, which is logged; steps inside the encoder are not reported.
+        Whether to compile the image encoder with `torch.compile`, for CUDA (on a CPU that gives up the ViT's
+        cache-sized blocks): the first image takes a minute or more, which is logged; steps inside the encoder are not
+        reported.
     progress
         Called with bytes done and in all while downloading; may raise `OperationCancelled`.
 

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import napari
 import numpy as np
 from napari.layers import Image, Labels, Layer, Shapes
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sam.config.auto import AutoSettings, load_auto_settings
 from napari_sam.errors import InputError
@@ -20,19 +18,17 @@ from napari_sam.ops.mask_record import MaskRecord
 from napari_sam.widgets.auto_form import AutoForm
 from napari_sam.widgets.auto_session import AutoSession
 from napari_sam.widgets.auto_summary import count_text, result_text
-from napari_sam.widgets.form_parts import TallScrollArea
+from napari_sam.widgets.dock import Dock, plain_viewer
 from napari_sam.widgets.layer_choice import LayerChoice, find_layer, first_image, is_image
 from napari_sam.widgets.mask_dialogs import ask_open_masks, ask_save_masks
 from napari_sam.widgets.model_choice import ModelChoice, is_windowed
 from napari_sam.widgets.object_tools import ObjectTools
-from napari_sam.widgets.overlay import is_overlay
 from napari_sam.widgets.plane import base_level
 from napari_sam.widgets.prompt_handover import hand_over_boxes, hand_over_label
 from napari_sam.widgets.prompt_layers import is_prompt_layer
-from napari_sam.widgets.reporter import Reporter, without_argument
+from napari_sam.widgets.reporter import without_argument
 from napari_sam.widgets.transforms import data_to_world_matrix
 from napari_sam.widgets.view_region import show_plane
-from napari_sam.widgets.waiting import wait_until
 
 if TYPE_CHECKING:
     from napari_sam.model.sam import Sam
@@ -43,7 +39,7 @@ __all__ = ["AutoDock"]
 REGION = "SAM Auto region"
 
 
-class AutoDock(QWidget):
+class AutoDock(Dock):
     """Find all objects of an image, choose among them by sliders, and correct them by clicks.
 
     Parameters
@@ -52,20 +48,14 @@ class AutoDock(QWidget):
         The viewer; napari passes it.
     """
 
+    _missing = "The masks were not there"
+    _session: AutoSession
+    _form: AutoForm
+
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        # napari hands plugins a proxy, whose layers are new proxies each time: useless for telling which layer is meant
-        self._viewer = napari_viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
-        self._session = AutoSession(napari_viewer)
+        napari_viewer = plain_viewer(napari_viewer)
+        super().__init__(napari_viewer, AutoSession(napari_viewer), AutoForm())
         self._board = self._session.board
-        self._form = AutoForm()
-        self._reporter = Reporter(self._form.status)
-        scroll = TallScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setWidget(self._form)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scroll)
         self._own_settings = False  # whether anyone chose settings
         self._summarise = False  # whether to say what came of the run, once it is over
         self._images = LayerChoice(napari_viewer, self._form.image, is_image, "choose an image", eager=True)
@@ -95,13 +85,6 @@ class AutoDock(QWidget):
         """Choose the model, by name or a model that was loaded or built; it is loaded in the background."""
         self._models.choose(model)
         self._on_model(model)
-
-    def set_normalization(self, normalization: str | tuple[float, float]) -> None:
-        """Choose how values become brightness: "auto", "none", (low, high), or "displayed" as in the layer."""
-        index = self._form.stretch.findData(normalization) if isinstance(normalization, str) else -1
-        if index >= 0:
-            self._form.stretch.setCurrentIndex(index)
-        self._session.view.set_normalization(normalization)
 
     def set_labels_layer(self, layer: Labels | str | None) -> None:
         """Choose the labels layer to write to; None: a new one. Labels that are in it already stay as they are."""
@@ -152,26 +135,6 @@ class AutoDock(QWidget):
         """Stop a run within one step of the model; what was found stays, and the same run goes on from there."""
         self._session.runner.cancel()
 
-    def wait_idle(self, timeout: float = 60) -> None:
-        """Process events until runs, filter and measurements are done.
-
-        Raises
-        ------
-        NapariSamError
-            What the run failed with.
-        TimeoutError
-            If it takes longer than `timeout` seconds.
-        """
-        wait_until(lambda: not self._session.busy, timeout, "The masks were not there")
-        error = self._session.take_error()
-        if error is not None:
-            raise error
-
-    @property
-    def busy(self) -> bool:
-        """Tell whether anything is still to come."""
-        return self._session.busy
-
     # for scripts: objects
 
     @property
@@ -188,11 +151,6 @@ class AutoDock(QWidget):
     def labels_layer(self) -> Labels | None:
         """The labels layer that is written to; None before the first run. Its `features` hold the table of objects."""
         return self._board.layer
-
-    @property
-    def status(self) -> str:
-        """The sentence in the status line."""
-        return str(self._form.status.text())
 
     def accept(self, label: int) -> None:
         """Settle an object: no filter and no run changes it any more."""
@@ -284,12 +242,6 @@ class AutoDock(QWidget):
         self._viewer.layers.selection.active = layer
         layer.mode = "add_rectangle"
 
-    def event(self, event: QEvent | None) -> bool:
-        """End the session when napari takes the dock out of its window."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self._end()
-        return bool(super().event(event))
-
     def _connect(self) -> None:
         form, session, guarded = self._form, self._session, self._reporter.guarded
         actions: dict[str, Callable[[], object]] = {
@@ -306,7 +258,6 @@ class AutoDock(QWidget):
         }
         for name, action in actions.items():
             getattr(form, name).clicked.connect(without_argument(guarded(action)))
-        form.stretch.activated.connect(lambda i: session.view.set_normalization(form.stretch.itemData(i)))
         form.settings.changed.connect(self._on_settings)
         form.settings.failed.connect(self._reporter.report)
         self._images.picked.connect(self._on_image)
@@ -378,10 +329,6 @@ class AutoDock(QWidget):
             if session.completed:
                 self._reporter.say(result_text(session))
         self._tools.show()
-
-    def _is_target(self, layer: Layer) -> bool:
-        image = self._session.view.layer
-        return isinstance(layer, Labels) and not is_overlay(layer) and (image is None or layer.ndim == image.ndim)
 
 
 def _is_drawing(layer: Layer) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_sam.widgets.form_parts import make_button, make_combo, make_form, make_group, make_row
+from napari_sam.widgets.form_parts import make_brightness, make_button, make_combo, make_form, make_group, make_row
 from napari_sam.widgets.settings_form import SettingsForm
 
 __all__ = ["TOOLS", "AutoForm"]
@@ -26,10 +26,7 @@ class AutoForm(QWidget):
         super().__init__()
         self.image = make_combo("The image layer to work on")
         self.model = make_combo("The model that finds objects; `cells` comes with the package and needs no download")
-        self.stretch = make_combo("How the model sees the brightness of the image")
-        self.stretch.addItem("automatic", "auto")
-        self.stretch.addItem("as shown in napari", "displayed")
-        self.stretch.addItem("values are 0 to 255", "none")
+        self.stretch = make_brightness()
         self.settings = SettingsForm()
         self.where = make_combo("What a run searches")
         self.where.addItem("this plane", "plane")

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-__all__ = ["TallScrollArea", "make_button", "make_combo", "make_form", "make_group", "make_row"]
+__all__ = ["TallScrollArea", "make_brightness", "make_button", "make_combo", "make_form", "make_group", "make_row"]
 
 WIDTH = 300
 
@@ -37,6 +37,18 @@ def make_combo(tip: str) -> QComboBox:
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(12)
     combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    return combo
+
+
+def make_brightness() -> QComboBox:
+    """Make the choice of how values become brightness; its data are what `ImageView.set_normalization` takes."""
+    combo = make_combo("How the model sees the brightness of the image")
+    for text, normalization in (
+        ("automatic", "auto"),
+        ("as shown in napari", "displayed"),
+        ("values are 0 to 255", "none"),
+    ):
+        combo.addItem(text, normalization)
     return combo
 
 

@@ -10,22 +10,18 @@ from typing import TYPE_CHECKING
 import napari
 import numpy as np
 import numpy.typing as npt
-from napari.layers import Image, Labels, Layer
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from napari.layers import Image, Labels
 
 from napari_sam.errors import InputError
 from napari_sam.widgets.bindings import KeyBindings
-from napari_sam.widgets.form_parts import TallScrollArea
+from napari_sam.widgets.dock import Dock, plain_viewer
 from napari_sam.widgets.layer_choice import LayerChoice, find_layer, first_image, is_image
 from napari_sam.widgets.model_choice import ModelChoice
 from napari_sam.widgets.object_prompts import MaskSeed
-from napari_sam.widgets.overlay import is_overlay
 from napari_sam.widgets.positions import box_corners, complete_positions
 from napari_sam.widgets.prompt_form import PromptForm
-from napari_sam.widgets.reporter import Reporter, without_argument
+from napari_sam.widgets.reporter import without_argument
 from napari_sam.widgets.session import PromptSession
-from napari_sam.widgets.waiting import wait_until
 
 if TYPE_CHECKING:
     from napari_sam.model.sam import Sam
@@ -36,7 +32,7 @@ __all__ = ["PromptDock"]
 _MODES = {"rectangle": "add_rectangle", "ellipse": "add_ellipse", "polygon": "add_polygon", "path": "add_path"}
 
 
-class PromptDock(QWidget):
+class PromptDock(Dock):
     """Prompt a model with clicks, boxes, shapes, scribbles and labels, and write what it finds to a labels layer.
 
     Positions are data coordinates of the image layer, in array order: (row, col) in the displayed plane, or with all
@@ -48,19 +44,13 @@ class PromptDock(QWidget):
         The viewer; napari passes it.
     """
 
+    _missing = "The prediction was not there"
+    _session: PromptSession
+    _form: PromptForm
+
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        # napari hands plugins a proxy, whose layers are new proxies each time: useless for telling which layer is meant
-        self._viewer = napari_viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
-        self._session = PromptSession(napari_viewer)
-        self._form = PromptForm()
-        self._reporter = Reporter(self._form.status)
-        scroll = TallScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setWidget(self._form)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scroll)
+        napari_viewer = plain_viewer(napari_viewer)
+        super().__init__(napari_viewer, PromptSession(napari_viewer), PromptForm())
         self._images = LayerChoice(napari_viewer, self._form.image, is_image, "choose an image", eager=True)
         self._targets = LayerChoice(napari_viewer, self._form.labels, self._is_target, "new layer")
         self._models = ModelChoice(self._form.model)
@@ -95,13 +85,6 @@ class PromptDock(QWidget):
     def model(self) -> Sam | str:
         """The model, or its name."""
         return self._session.view.model
-
-    def set_normalization(self, normalization: str | tuple[float, float]) -> None:
-        """Choose how values become brightness: "auto", "none", (low, high), or "displayed" as in the layer."""
-        index = self._form.stretch.findData(normalization) if isinstance(normalization, str) else -1
-        if index >= 0:
-            self._form.stretch.setCurrentIndex(index)
-        self._session.view.set_normalization(normalization)
 
     def set_labels_layer(self, layer: Labels | str | None) -> None:
         """Choose the labels layer to write to; None: a new one."""
@@ -162,21 +145,6 @@ class PromptDock(QWidget):
         self._session.improve_label(label)
 
     # for scripts: predictions
-
-    def wait_idle(self, timeout: float = 60) -> None:
-        """Process events until encoding and predicting are done.
-
-        Raises
-        ------
-        NapariSamError
-            What the prediction failed with.
-        TimeoutError
-            If it takes longer than `timeout` seconds.
-        """
-        wait_until(lambda: not self._session.busy, timeout, "The prediction was not there")
-        error = self._session.take_error()
-        if error is not None:
-            raise error
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -246,11 +214,6 @@ class PromptDock(QWidget):
         """The file that prompts and labels are recorded in; None before the first prediction."""
         return self._session.journal.path
 
-    @property
-    def status(self) -> str:
-        """The sentence in the status line."""
-        return str(self._form.status.text())
-
     # for the mouse
 
     def start(self, tool: str = "point") -> None:
@@ -261,12 +224,6 @@ class PromptDock(QWidget):
         layer = points if tool == "point" else shapes
         self._viewer.layers.selection.active = layer
         layer.mode = "add" if tool == "point" else _MODES[tool]
-
-    def event(self, event: QEvent | None) -> bool:
-        """End the session when napari takes the dock out of its window."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self._end()
-        return bool(super().event(event))
 
     def _connect(self) -> None:
         form, session = self._form, self._session
@@ -280,7 +237,6 @@ class PromptDock(QWidget):
         form.positive.toggled.connect(session.layers.set_polarity)
         form.one_per_shape.toggled.connect(session.set_one_per_shape)
         form.keep_existing.toggled.connect(session.set_keep_existing)
-        form.stretch.activated.connect(lambda i: session.view.set_normalization(form.stretch.itemData(i)))
         form.candidates.hovered.connect(session.hover)
         form.candidates.chosen.connect(session.choose)
         self._images.picked.connect(session.view.set_layer)
@@ -320,10 +276,6 @@ class PromptDock(QWidget):
     def _choose_first_image(self) -> None:
         if (image := first_image(self._viewer)) is not None:
             self.set_image(image)
-
-    def _is_target(self, layer: Layer) -> bool:
-        image = self._session.view.layer
-        return isinstance(layer, Labels) and not is_overlay(layer) and (image is None or layer.ndim == image.ndim)
 
     def _add_shape(self, kind: str, vertices: Sequence[Sequence[float]], positive: bool = True) -> None:
         places = complete_positions(self._viewer, self._session.view, vertices)

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_sam.widgets.bindings import BINDINGS
 from napari_sam.widgets.candidate_view import CandidateView
-from napari_sam.widgets.form_parts import make_button, make_combo, make_form, make_group, make_row
+from napari_sam.widgets.form_parts import make_brightness, make_button, make_combo, make_form, make_group, make_row
 from napari_sam.widgets.prompt_layers import NEGATIVE_COLOR, POSITIVE_COLOR
 
 __all__ = ["PromptForm"]
@@ -30,10 +30,7 @@ class PromptForm(QWidget):
         super().__init__()
         self.image = make_combo("The image layer to work on")
         self.model = make_combo("The model that finds outlines; `cells` comes with the package and needs no download")
-        self.stretch = make_combo("How the model sees the brightness of the image")
-        self.stretch.addItem("automatic", "auto")
-        self.stretch.addItem("as shown in napari", "displayed")
-        self.stretch.addItem("values are 0 to 255", "none")
+        self.stretch = make_brightness()
         self.labels = make_combo("The labels layer that accepted objects are written to")
         self.positive = make_button(
             "Object", "Clicks and scribbles say: this is part of the object (W)", checkable=True

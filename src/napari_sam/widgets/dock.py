@@ -1,0 +1,122 @@
+"""What the docks have in common: a form that scrolls, brightness, waiting for the threads, and an end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from napari.layers import Labels, Layer
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
+
+from napari_sam.widgets.form_parts import TallScrollArea
+from napari_sam.widgets.overlay import is_overlay
+from napari_sam.widgets.reporter import Reporter
+from napari_sam.widgets.waiting import wait_until
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_sam.widgets.image_view import ImageView
+
+__all__ = ["Dock", "plain_viewer"]
+
+
+def plain_viewer(viewer: ViewerModel) -> ViewerModel:
+    """Return the viewer behind the proxy that napari hands to plugins.
+
+    The proxy's layers are new proxies each time, which is useless for telling which layer is meant.
+    """
+    plain: ViewerModel = getattr(viewer, "__wrapped__", viewer)
+    return plain
+
+
+class Session(Protocol):
+    """What a dock asks of its session."""
+
+    view: ImageView
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether anything is still to come."""
+
+    def take_error(self) -> BaseException | None:
+        """Return the last error of the threads, once."""
+
+
+class Form(Protocol):
+    """What a dock asks of its form, a widget."""
+
+    status: QLabel
+    stretch: QComboBox
+
+
+class Dock(QWidget):
+    """Show a form and hold the session that it belongs to.
+
+    Subclasses set `_end`, which ends the session and knows nothing of the dock, so that it can be called when the dock
+    is gone; and `_missing`, how `wait_idle` names what did not come.
+    """
+
+    _missing: str
+    _session: Session
+    _form: Form
+    _end: Callable[[], None]
+
+    def __init__(self, viewer: ViewerModel, session: Session, form: QWidget) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._session = session
+        self._form = form  # type: ignore[assignment]  # a widget with the attributes of Form
+        self._reporter = Reporter(self._form.status)
+        scroll = TallScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(form)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scroll)
+        stretch = self._form.stretch
+        stretch.activated.connect(lambda i: session.view.set_normalization(stretch.itemData(i)))
+
+    def set_normalization(self, normalization: str | tuple[float, float]) -> None:
+        """Choose how values become brightness: "auto", "none", (low, high), or "displayed" as in the layer."""
+        index = self._form.stretch.findData(normalization) if isinstance(normalization, str) else -1
+        if index >= 0:
+            self._form.stretch.setCurrentIndex(index)
+        self._session.view.set_normalization(normalization)
+
+    def wait_idle(self, timeout: float = 60) -> None:
+        """Process events until nothing more is to come from the threads.
+
+        Raises
+        ------
+        NapariSamError
+            What the work failed with.
+        TimeoutError
+            If it takes longer than `timeout` seconds.
+        """
+        wait_until(lambda: not self._session.busy, timeout, self._missing)
+        error = self._session.take_error()
+        if error is not None:
+            raise error
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether anything is still to come."""
+        return self._session.busy
+
+    @property
+    def status(self) -> str:
+        """The sentence in the status line."""
+        return str(self._form.status.text())
+
+    def event(self, event: QEvent | None) -> bool:
+        """End the session when napari takes the dock out of its window."""
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self._end()
+        return bool(super().event(event))
+
+    def _is_target(self, layer: Layer) -> bool:
+        """Tell whether labels of the image can be written to a layer."""
+        image = self._session.view.layer
+        return isinstance(layer, Labels) and not is_overlay(layer) and (image is None or layer.ndim == image.ndim)
