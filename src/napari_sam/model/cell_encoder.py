@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_sam.model.common import DropPath, LayerNorm2d, MLPBlock
+from napari_sam.model.common import DropPath, LayerNorm2d, MLPBlock, attend
 
 __all__ = ["CellEncoder"]
 
@@ -145,6 +145,6 @@ class TransformerBlock(nn.Module):
         b, t, c = x.shape
         # [b, t, 3c] -> [3, b, heads, t, d]
         q, k, v = self.qkv(self.norm1(x)).reshape(b, t, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
-        attended = F.scaled_dot_product_attention(q, k, v)
+        attended = attend(q, k, v)
         x = x + self.drop_path(self.proj(attended.transpose(1, 2).reshape(b, t, c)))
         return x + self.drop_path(self.mlp(self.norm2(x)))

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["DropPath", "LayerNorm2d", "MLPBlock"]
+__all__ = ["DropPath", "LayerNorm2d", "MLPBlock", "attend"]
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Return the (B, heads, T, d) scaled dot-product attention of (B, heads, T, d) to two (B, heads, K, d).
+
+    Written out where a CPU trains: there the backward pass of the fused kernel takes 2 to 5 times as long for the
+    narrow heads of a mask decoder.
+    """
+    if query.device.type == "cpu" and torch.is_grad_enabled():
+        scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+        return scores.softmax(dim=-1) @ value
+    return F.scaled_dot_product_attention(query, key, value)
 
 
 class DropPath(nn.Module):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_sam.model.common import MLPBlock
+from napari_sam.model.common import MLPBlock, attend
 
 __all__ = ["TwoWayTransformer"]
 
@@ -108,7 +107,7 @@ class Attention(nn.Module):
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Return (n, queries, C) for (n, queries, C), (n, keys, C), (n, keys, C)."""
         query, key, value = (self._split(p(x)) for p, x in ((self.q_proj, q), (self.k_proj, k), (self.v_proj, v)))
-        out = F.scaled_dot_product_attention(query, key, value)
+        out = attend(query, key, value)
         return self.out_proj(out.transpose(1, 2).flatten(2))  # [n, heads, t, d] -> [n, t, c]
 
     def _split(self, x: Tensor) -> Tensor:
