@@ -31,6 +31,9 @@ class AutoSettings:
     points
         Where to ask: on a "grid" (the paper's way), or once for each of the "objects" that the model's object head
         sees, which is faster and finds the small ones; models without such a head take the grid.
+    object_size
+        Usual diameter of the objects in pixels, which decides how closely the model looks where "objects" are asked; 0
+        estimates it.
     points_per_side
         Points along the long and the short side of what the model sees at once; 32 means 1024 prompts.
     points_per_batch
@@ -71,6 +74,7 @@ class AutoSettings:
     """
 
     points: str = "grid"
+    object_size: float = 0.0
     points_per_side: int = 32
     points_per_batch: int = 0
     pred_iou_thresh: float = 0.88
@@ -105,6 +109,7 @@ class AutoSettings:
             self._check(name, getattr(self, name) >= 0, "a whole number of at least 0")
         for name in ("pred_iou_thresh", "stability_score_thresh", "box_nms_thresh", "crop_nms_thresh"):
             self._check(name, 0 <= getattr(self, name) <= 1, "a number from 0 to 1")
+        self._check("object_size", 0 <= self.object_size <= 1e5, "a number of pixels from 0 (estimated) to 100000")
         self._check("points_per_side", self.points_per_side <= 1024, "at most 1024 (that is a million prompts)")
         self._check("crop_n_layers", self.crop_n_layers <= 4, "at most 4 (layer 4 has 256 crops)")
         self._check("stability_score_offset", self.stability_score_offset >= 0, "a number of at least 0")
