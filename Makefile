@@ -5,7 +5,7 @@ VENV := .venv
 BIN  := $(VENV)/bin
 XVFB := $(if $(filter Linux,$(shell uname -s)),xvfb-run -a -s "-screen 0 1600x1000x24")
 
-.PHONY: demo test lint bench weights screenshots docs clean
+.PHONY: demo test lint bench weights text-weights screenshots docs clean
 
 demo: $(VENV)/.ready-demo
 	@$(BIN)/napari-sam demo $(ARGS)
@@ -25,6 +25,10 @@ bench: $(VENV)/.ready-test
 # the bundled weights from the data folders: hours; interrupted, the same command goes on
 weights: $(VENV)/.ready-demo
 	@$(BIN)/python scripts/make_weights.py $(ARGS)
+
+# the bundled CLIP, which reads text prompts: an hour or two
+text-weights: $(VENV)/.ready-demo
+	@$(BIN)/python scripts/make_text_weights.py $(ARGS)
 
 screenshots: $(VENV)/.ready-test
 	$(XVFB) $(BIN)/python docs/make_screenshots.py $(ARGS)

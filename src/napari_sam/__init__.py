@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_sam.config.auto import AutoSettings
+    from napari_sam.config.text import TextSettings
     from napari_sam.errors import NapariSamError
     from napari_sam.inference.mask_generator import AutomaticMaskGenerator
     from napari_sam.inference.predictor import Predictor
     from napari_sam.model.build import build_model
+    from napari_sam.model.clip import load_clip
     from napari_sam.model.load import load_model
     from napari_sam.ops.label_image import masks_to_labels
     from napari_sam.ops.mask_record import MaskRecord
+    from napari_sam.pipeline.text_segment import segment_text
     from napari_sam.types import Prediction, Prompts
 
 __version__ = "0.1.0"
@@ -32,10 +35,13 @@ __all__ = [
     "Prediction",
     "Predictor",
     "Prompts",
+    "TextSettings",
     "__version__",
     "build_model",
+    "load_clip",
     "load_model",
     "masks_to_labels",
+    "segment_text",
 ]
 
 _HOMES = {
@@ -46,9 +52,12 @@ _HOMES = {
     "Prediction": "napari_sam.types",
     "Predictor": "napari_sam.inference.predictor",
     "Prompts": "napari_sam.types",
+    "TextSettings": "napari_sam.config.text",
     "build_model": "napari_sam.model.build",
+    "load_clip": "napari_sam.model.clip",
     "load_model": "napari_sam.model.load",
     "masks_to_labels": "napari_sam.ops.label_image",
+    "segment_text": "napari_sam.pipeline.text_segment",
 }
 
 

@@ -170,7 +170,7 @@ def test_a_registered_file_is_imported_by_its_hash(folders, monkeypatch):
     good, bad = folders / "good.bin", folders / "bad.bin"
     good.write_bytes(CONTENT)
     bad.write_bytes(CONTENT[:100])
-    monkeypatch.setattr(weights_files, "find_model", lambda name: row("http://127.0.0.1:9/m.pth"))
+    monkeypatch.setattr(weights_files, "find_model", lambda name, kind: row("http://127.0.0.1:9/m.pth"))
     with pytest.raises(InputError, match=HASH):
         import_model("m", bad)
     import_model("m", good)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json as json_
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from napari_sam.evaluation.pictures import Gallery
     from napari_sam.evaluation.players import Player
     from napari_sam.evaluation.scores import ImageResult, Score
@@ -136,6 +138,52 @@ def auto(
     _report(facts, scores, gallery, "msa", output, json)
 
 
+@app.command()
+def text(
+    datasets: Annotated[list[str], typer.Argument(help="Folders with images/ and labels/, taken together.")],
+    clip: Annotated[str, typer.Option(help="Name of the CLIP.")] = "bundled",
+    clip_checkpoint: Annotated[
+        Path | None, typer.Option(help="Its weights file instead of the registered one.")
+    ] = None,
+    model: Model = "cells",
+    checkpoint: Checkpoint = None,
+    masks: Annotated[bool, typer.Option(help="Also segment by text, which takes longer.")] = True,
+    scenes: Annotated[int, typer.Option(min=0, help="Synthetic scenes beside the images.")] = 0,
+    hold_out: Annotated[int, typer.Option(min=0, help="Take only what train-text with hold_out leaves out.")] = 0,
+    limit: Limit = None,
+    seed: Seed = 0,
+    threads: Threads = 0,
+    device: Device = "auto",
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Rank the objects of each image by words for what they are and look like, and segment by such words."""
+    from napari_sam.evaluation.report_files import check_report_files
+    from napari_sam.evaluation.text_report import check_text_reports, report_text, run_text
+    from napari_sam.inference.mask_generator import AutomaticMaskGenerator
+    from napari_sam.inference.text_ranking import TextRanker
+    from napari_sam.model.clip import load_clip
+    from napari_sam.model.load import load_model
+
+    check_report_files(output or ())
+    check_text_reports(output or ())
+    _set_threads(threads)
+    ranker = TextRanker(load_clip(clip, checkpoint=clip_checkpoint, device=device))
+    generator = None
+    facts: dict[str, Any] = {"dataset": " ".join(datasets), "clip": clip, "clip_weights": ranker.clip.fingerprint}
+    if masks:
+        loaded = load_model(model, checkpoint=checkpoint, device=device)
+        generator = AutomaticMaskGenerator(loaded)
+        facts |= {"model": model, "weights": loaded.fingerprint}
+    summary, scores = run_text(ranker, generator, datasets, scenes=scenes, hold_out=hold_out, limit=limit, seed=seed)
+    summary = {**facts, "seed": seed, **summary}
+    tables = report_text(output or (), summary, scores)
+    if json:
+        typer.echo(json_.dumps(summary))
+        return
+    _print(tables)
+
+
 def _players(
     dataset: Path,
     model: str,
@@ -201,8 +249,6 @@ def _report(
     output: list[Path] | None,
     json: bool,
 ) -> None:
-    from rich.console import Console
-
     from napari_sam.evaluation.report import summarise
     from napari_sam.evaluation.report_files import write_reports
     from napari_sam.evaluation.tables import rich_tables
@@ -212,6 +258,12 @@ def _report(
     if json:
         typer.echo(json_.dumps(summary))
         return
+    _print(rich_tables(summary))
+
+
+def _print(tables: Iterable[Table]) -> None:
+    from rich.console import Console
+
     console = Console(width=None if sys.stdout.isatty() else 200)  # a file or pipe need not fit a screen
-    for table in rich_tables(summary):
+    for table in tables:
         console.print(table)

@@ -17,6 +17,7 @@ from napari_sam.cli.models import app as models_app
 from napari_sam.cli.pretrain import pretrain
 from napari_sam.cli.segment import segment
 from napari_sam.cli.train import train
+from napari_sam.cli.train_text import train_text
 from napari_sam.errors import NapariSamError
 
 __all__ = ["app", "main"]
@@ -54,6 +55,7 @@ app.add_typer(models_app, name="models")
 app.command()(segment)
 app.command()(auto)
 app.command()(train)
+app.command()(train_text)
 app.command()(pretrain)
 app.command()(export)
 app.add_typer(evaluate_app, name="evaluate")

@@ -22,11 +22,11 @@ def list_(json: Json = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from napari_sam.model.registry import MODELS, user_models
+    from napari_sam.model.registry import CLIP_MODELS, MODELS, user_models
     from napari_sam.model.weights_files import find_file
 
     rows = []
-    for row in (*MODELS, *user_models()):
+    for row in (*MODELS, *CLIP_MODELS, *user_models("")):
         found = find_file(row)
         file = found.path if found else None
         rows.append(
@@ -63,7 +63,7 @@ def fetch(name: str, json: Json = False) -> None:
     from napari_sam.model.download import fetch_model
     from napari_sam.model.registry import find_model
 
-    row = find_model(name)
+    row = find_model(name, "")
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(name, total=row.size or None)
@@ -77,13 +77,15 @@ def verify(name: str, json: Json = False) -> None:
     from napari_sam.model.registry import find_model
     from napari_sam.model.weights_files import find_file, verify_file
 
-    row = find_model(name)
+    row = find_model(name, "")
     found = find_file(row)
     file = found.path if found else None
     if found is not None and found.state == "bundled":
+        from napari_sam.model.clip import load_clip
         from napari_sam.model.load import load_model
 
-        load_model(name)  # the bundled file has no published hash: it is right if it loads
+        # a bundled file has no published hash: it is right if it loads
+        load_clip(name) if row.kind == "clip" else load_model(name)
         good = True
     else:
         good = file is not None and verify_file(file, row)

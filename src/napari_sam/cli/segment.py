@@ -33,6 +33,13 @@ def segment(
     mask: Annotated[Path | None, typer.Option(help="Rough mask of the object, an image of the same size.")] = None,
     prompts: Annotated[Path | None, typer.Option(help="Table of prompts, .csv or .geojson.")] = None,
     replay: Annotated[Path | None, typer.Option(help="Journal of the dock, to be repeated.")] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help='What to segment, in words, as "bright round nuclei"; repeatable.')
+    ] = None,
+    clip: Annotated[str, typer.Option(help="Name of the CLIP that reads --text.")] = "bundled",
+    threshold: Annotated[float | None, typer.Option(help="Least score of what --text names, 0 to 1.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="At most so many objects for each --text.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a setting of --text.")] = None,
     model: Annotated[str, typer.Option(help="Name of the model.")] = "cells",
     checkpoint: Annotated[Path | None, typer.Option(help="Weights file instead of the registered one.")] = None,
     normalization: Annotated[str, typer.Option(help="auto, none, or LOW,HIGH.")] = "auto",
@@ -42,19 +49,28 @@ def segment(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print a summary on standard output.")] = False,
 ) -> None:
-    """Segment the objects that points, boxes, a mask, a table or a journal point at."""
+    """Segment the objects that points, boxes, a mask, a table, a journal or words point at."""
     from napari_sam.io.images import check_output, read_image
     from napari_sam.model.load import load_model
 
     by_hand = bool(point or negative or box or mask)
-    if sum((by_hand, prompts is not None, replay is not None)) != 1:
+    if sum((by_hand, prompts is not None, replay is not None, bool(text))) != 1:
         raise InputError(
-            "Say what to segment in one way: with --point, --negative, --box and --mask, or --prompts, or --replay."
+            "Say what to segment in one way: with --point, --negative, --box and --mask, or --prompts, or --replay, "
+            "or --text."
         )
     check_output(output)
     keep_image(output, image)
     where = numbers(plane, int, "--plane") if plane else None
     picked = numbers(channels, int, "--channels") if channels else None
+    if text:
+        from napari_sam.cli.segment_text import report_text, text_objects, text_settings
+
+        chosen = text_settings(set_ or (), threshold=threshold, top_k=top_k)
+        loads = {"model": model, "checkpoint": checkpoint, "clip": clip, "device": device}
+        how = {"normalization": stretch(normalization), "channels": picked}
+        report_text(text_objects(read_image(image, where), text, chosen, loads, how), output, as_json=json)
+        return
     if replay is not None:
         labels = _replay(replay, image, where, model, checkpoint, device)
         results: list[ObjectResult] = []

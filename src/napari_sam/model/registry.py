@@ -12,7 +12,16 @@ import pooch
 
 from napari_sam.errors import InputError
 
-__all__ = ["MODELS", "ModelRow", "bundled_file", "cache_folder", "find_model", "register_user_model", "user_models"]
+__all__ = [
+    "CLIP_MODELS",
+    "MODELS",
+    "ModelRow",
+    "bundled_file",
+    "cache_folder",
+    "find_model",
+    "register_user_model",
+    "user_models",
+]
 
 _META = "https://dl.fbaipublicfiles.com/segment_anything"
 _BIOIMAGE = "https://uk1s3.embassy.ebi.ac.uk/public-datasets/bioimage.io"
@@ -25,7 +34,7 @@ class ModelRow:
     Parameters
     ----------
     name, architecture
-        What to ask for, and the key of `model.build.SPECS`.
+        What to ask for, and the key of `model.build.SPECS`; of a CLIP that of `model.clip_towers.find_clip_spec`.
     urls
         Where the weights are, the first tried first; () for a bundled or imported model.
     known_hash
@@ -40,6 +49,8 @@ class ModelRow:
         For the list.
     preprocess
         "sam" or "medsam".
+    kind
+        "sam", or "clip" for models that tell how well an image fits a text.
     """
 
     name: str
@@ -52,6 +63,7 @@ class ModelRow:
     licence: str = ""
     about: str = ""
     preprocess: str = "sam"
+    kind: str = "sam"
 
 
 def _authors(name: str, file: str, size: int, sha: str, about: str) -> ModelRow:
@@ -144,6 +156,68 @@ MODELS: tuple[ModelRow, ...] = (
 )
 
 
+def _clip(name: str, architecture: str, where: str, size: int, sha: str, licence: str, about: str) -> ModelRow:
+    return ModelRow(
+        name=name,
+        architecture=architecture,
+        urls=(f"https://huggingface.co/{where}",),
+        known_hash=f"sha256:{sha}",
+        size=size,
+        file=f"{name}{Path(where).suffix}",
+        licence=licence,
+        about=about,
+        kind="clip",
+    )
+
+
+CLIP_MODELS: tuple[ModelRow, ...] = (
+    ModelRow(
+        name="bundled",
+        architecture="clip_bundled",
+        file="text.safetensors",
+        licence="BSD-3-Clause",
+        about="CLIP, bundled; what microscopists say of shape, size, brightness and colour",
+        kind="clip",
+    ),
+    _clip(
+        "clip_vit_b_32",
+        "ViT-B-32",
+        "laion/CLIP-ViT-B-32-laion2B-s34B-b79K/resolve/1a25a446712ba5ee05982a381eed697ef9b435cf/open_clip_model.safetensors",
+        605143316,
+        "ac4f8c4b88af6d963118cbf40ad93176d092abbedfcb752601ae1866352656e6",
+        "MIT",
+        "CLIP, photographs of everything (laion2b_s34b_b79k)",
+    ),
+    _clip(
+        "clip_vit_b_16",
+        "ViT-B-16",
+        "laion/CLIP-ViT-B-16-laion2B-s34B-b88K/resolve/7288da5a0d6f0b51c4a2b27c624837a9236d0112/open_clip_model.safetensors",
+        0,
+        "3f25d29d3cc74e1d25d47e0593b4dd0864ced1e9b4d8e486a247ca4502f227f1",
+        "MIT",
+        "CLIP, photographs of everything, finer (laion2b_s34b_b88k)",
+    ),
+    _clip(
+        "mobileclip_s1",
+        "MobileCLIP-S1",
+        "apple/MobileCLIP-S1-OpenCLIP/resolve/d147e67ab3c9c7a209064ec89c075e6623a47ae9/open_clip_model.safetensors",
+        0,
+        "4c44cc904a37444bed045b0498c9917711e5c9076aff3988f3946326238b959e",
+        "Apple ASCL",
+        "CLIP, photographs of everything, quick (datacompdr)",
+    ),
+    _clip(
+        "biomedclip",
+        "biomedclip",
+        "microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224/resolve/9f341de24bfb00180f1b847274256e9b65a3a32e/open_clip_pytorch_model.bin",
+        0,
+        "52cc993c5c5ff962bd0c60931874bc001e7e9b41666a385530f4a036294576be",
+        "MIT",
+        "CLIP, figures of biomedical articles; needs the package transformers",
+    ),
+)
+
+
 def cache_folder() -> Path:
     """Return where weights are kept: `NAPARI_SAM_CACHE`, or the user's cache folder."""
     return Path(os.environ.get("NAPARI_SAM_CACHE") or pooch.os_cache("napari-sam-stack")) / "models"
@@ -155,21 +229,22 @@ def bundled_file(row: ModelRow) -> Path | None:
     return file if not row.urls and not row.known_hash and file.is_file() else None
 
 
-def user_models() -> tuple[ModelRow, ...]:
-    """Return the models that were added by `models import`."""
+def user_models(kind: str = "sam") -> tuple[ModelRow, ...]:
+    """Return the models of a kind that were added by `models import`; "" for all kinds."""
     file = cache_folder() / "user_models.json"
     if not file.is_file():
         return ()
     try:
         rows = json.loads(file.read_text())
-        return tuple(ModelRow(**{**row, "urls": (), "other_names": ()}) for row in rows)
+        models = tuple(ModelRow(**{**row, "urls": (), "other_names": ()}) for row in rows)
     except (ValueError, TypeError) as error:
         raise InputError(f"Cannot read {file} ({error}): remove it and import your models again.") from error
+    return tuple(model for model in models if kind in ("", model.kind))
 
 
 def register_user_model(row: ModelRow) -> None:
     """Add a model of the user's to the list, replacing one of the same name."""
-    rows = [asdict(old) for old in user_models() if old.name != row.name] + [asdict(row)]
+    rows = [asdict(old) for old in user_models("") if old.name != row.name] + [asdict(row)]
     file = cache_folder() / "user_models.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
@@ -177,17 +252,18 @@ def register_user_model(row: ModelRow) -> None:
     os.replace(part, file)
 
 
-def find_model(name: str) -> ModelRow:
-    """Return the row of a name.
+def find_model(name: str, kind: str = "sam") -> ModelRow:
+    """Return the row of a name among the models of a kind, "sam" or "clip"; "" looks at both.
 
     Raises
     ------
     InputError
         If there is none, with the nearest name and all names.
     """
-    rows = {row.name: row for row in (*MODELS, *user_models())}
+    rows = {row.name: row for row in (*MODELS, *CLIP_MODELS, *user_models("")) if kind in ("", row.kind)}
     if name in rows:
         return rows[name]
     close = difflib.get_close_matches(name, rows, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    raise InputError(f"Unknown model {name!r}{hint}: choose one of {', '.join(rows)}.")
+    what = "CLIP" if kind == "clip" else "model"
+    raise InputError(f"Unknown {what} {name!r}{hint}: choose one of {', '.join(rows)}.")

@@ -104,7 +104,7 @@ def import_model(name: str, file: Path) -> ModelRow:
     if not file.is_file():
         raise InputError(f"There is no file {file}: give the weights file to import.")
     try:
-        row = find_model(name)
+        row = find_model(name, "")
     except InputError:
         row = None
     if row is not None and row.urls:
@@ -128,22 +128,29 @@ def _describe(name: str, file: Path) -> ModelRow:
     """Make the row of a user's file, once it is known to load."""
     from napari_sam.model.build import SPECS, build_from_spec
     from napari_sam.model.checkpoint import guess_architecture, load_weights, read_state_dict
+    from napari_sam.model.clip_towers import guess_clip
 
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise InputError(f"The name {name!r} is not usable: take letters, digits, dots, - and _.")
     state = read_state_dict(file)
-    architecture = guess_architecture(state)
-    if architecture is None:
+    architecture, clip = guess_architecture(state), guess_clip(state)
+    if clip is not None:
+        from napari_sam.model.clip import load_clip
+
+        load_clip(clip, checkpoint=file, device="cpu")
+    elif architecture is None:
         raise InputError(f"{file} holds weights of no known architecture: known are {', '.join(SPECS)}.")
-    load_weights(build_from_spec(SPECS[architecture]), state, str(file))
+    else:
+        load_weights(build_from_spec(SPECS[architecture]), state, str(file))
     return ModelRow(
         name=name,
-        architecture=architecture,
+        architecture=str(clip or architecture),
         known_hash="sha256:" + pooch.file_hash(str(file), alg="sha256"),
         size=file.stat().st_size,
         file=f"imported/{name}{file.suffix}",
         licence="yours",
         about="imported",
+        kind="sam" if clip is None else "clip",
     )
 
 

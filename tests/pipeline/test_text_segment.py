@@ -1,0 +1,141 @@
+"""From texts to labels, on an image with known answers."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+import napari_sam as ns
+from clip_helpers import ColourClip, discs
+from napari_sam.errors import InputError, OperationCancelled
+from napari_sam.inference.mask_generator import AutomaticMaskGenerator
+from napari_sam.inference.text_ranking import TextRanker
+from napari_sam.ops.label_records import labels_to_records
+from napari_sam.ops.mask_record import MaskRecord
+from napari_sam.pipeline.text_segment import TextResult, label_texts, text_segment
+
+
+def ranked(texts: list[str], **changes: object) -> tuple[TextResult, np.ndarray]:
+    image, labels = discs()
+    ranker = TextRanker(ColourClip(), **changes)
+    return label_texts(ranker, labels_to_records(labels), image, texts), labels
+
+
+def test_each_text_gets_the_objects_it_names():
+    result, labels = ranked(["blue", "red discs", "yellow"])
+    for found, numbers in zip(result.labels, ([4], [1, 2], []), strict=True):
+        np.testing.assert_array_equal(found > 0, np.isin(labels, numbers))
+        assert found.dtype == np.int32
+        assert found.max() == len(numbers)
+    assert [len(records) for records in result.records] == [1, 2, 0]
+    assert all((np.diff(scores) <= 0).all() for scores in result.label_scores)
+    assert result.scores.shape == (4, 3)
+
+
+def test_one_label_image_of_all_texts_says_what_is_what():
+    result, labels = ranked(["blue", "red discs"])
+    combined, columns = result.combined()
+    assert columns["label"].tolist() == [1, 2, 3]
+    assert columns["text"].tolist() == ["blue", "red discs", "red discs"]
+    assert (columns["score"] > 0.5).all()
+    np.testing.assert_array_equal(combined == 1, labels == 4)
+    np.testing.assert_array_equal(combined > 1, (labels == 1) | (labels == 2))
+
+
+def test_shared_pixels_go_to_the_earlier_text_and_numbers_stay_dense():
+    image, labels = discs()
+    inner = labels == 2
+    outer = np.zeros_like(inner)
+    outer[15:46, 85:116] = True
+    image[outer & ~inner] = (0, 200, 0)
+    records = [MaskRecord.from_patch(mask, image_shape=labels.shape) for mask in (outer, inner)]
+    ranker = TextRanker(ColourClip(), views=("zero",))
+    result = label_texts(ranker, records, image, ["green", "red"])
+    assert [found.max() for found in result.labels] == [1, 1]
+    combined, columns = result.combined()
+    assert columns["text"].tolist() == ["green"]  # it covers the red one whole
+    assert combined.max() == 1
+    combined, columns = label_texts(ranker, records, image, ["red", "green"]).combined()
+    assert columns["text"].tolist() == ["red", "green"]
+    np.testing.assert_array_equal(combined == 1, inner)
+
+
+def test_of_masks_that_overlap_the_one_that_fits_the_text_better_is_taken():
+    image, labels = discs()
+    loose = np.zeros(labels.shape, bool)
+    loose[10:51, 10:51] = True
+    good = MaskRecord.from_patch(labels == 1, image_shape=labels.shape, predicted_iou=0.3)
+    bad = MaskRecord.from_patch(loose, image_shape=labels.shape, predicted_iou=0.9)
+    image[(labels == 0) & loose] = (40, 60, 0)
+    result = label_texts(TextRanker(ColourClip(), views=("zero",), threshold=0.2), [bad, good], image, ["red"])
+    assert result.scores[0, 0] > 0.2
+    np.testing.assert_array_equal(result.labels[0] > 0, labels == 1)
+    assert result.records[0][0].predicted_iou == 0.3
+    assert result.label_scores[0][0] == result.scores[1, 0]
+
+
+def test_small_masks_are_left_out():
+    result, _ = ranked(["red"], min_area=200)
+    assert len(result.candidates) == 3
+    assert result.labels[0].max() == 1
+
+
+@pytest.fixture(scope="module")
+def bundled() -> ns.AutomaticMaskGenerator:
+    return AutomaticMaskGenerator(ns.load_model("cells", device="cpu"), points_per_side=8)
+
+
+def test_an_image_is_searched_and_its_masks_ranked(bundled):
+    image, labels = discs()
+    told: list[tuple[int, int]] = []
+    ranker = TextRanker(ColourClip())
+    progress = lambda done, total: told.append((done, total))  # noqa: E731
+    result = text_segment(bundled, ranker, image, ["green", "blue"], progress=progress)
+    for found, number in zip(result.labels, (3, 4), strict=True):
+        truth = labels == number
+        assert ((found > 0) & truth).sum() / ((found > 0) | truth).sum() > 0.7
+    assert told[-1][0] == told[-1][1]
+    again = label_texts(ranker, result.candidates, image, ["red"])
+    assert again.labels[0].max() == 2
+    assert sum(ranker.clip.image_batches) == 2 * len(result.candidates)  # two views, once
+
+
+def test_the_public_function(bundled):
+    image, labels = discs()
+    clip = ColourClip(vocabulary=["red", "green"])
+    with pytest.warns(UserWarning, match="never trained on 'zebra'"):
+        found = ns.segment_text(
+            image, ["the red ones", "a zebra"], model=bundled.model, clip=clip, auto=bundled.settings, threshold=0.6
+        )
+    assert len(found) == 2
+    assert all(array.shape == labels.shape and array.dtype == np.int32 for array in found)
+    assert found[0].max() == 2
+    assert found[1].max() == 0
+
+
+def test_a_constant_image_has_nothing_and_warns_of_nothing(tiny_cell_model):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = ns.segment_text(np.full((40, 50), 7, np.uint16), "red", model=tiny_cell_model, clip=ColourClip())
+    assert [array.any() for array in found] == [False]
+
+
+def test_bad_input_is_refused_before_any_work(tiny_cell_model):
+    image = np.zeros((40, 50), np.uint8)
+    for texts, changes in (([""], {}), ([], {}), (["red"], {"threshold": 2.0}), (["red"], {"colour": 1})):
+        with pytest.raises(InputError):
+            ns.segment_text(image, texts, model="no model of this name", clip=ColourClip(), **changes)
+    with pytest.raises(InputError, match="shape"):
+        ns.segment_text(np.zeros((2, 3, 4, 5)), ["red"], model=tiny_cell_model, clip=ColourClip())
+    with pytest.raises(InputError, match="Unknown CLIP"):
+        ns.segment_text(image, ["red"], model=tiny_cell_model, clip="no clip of this name")
+
+
+def test_it_can_be_cancelled(tiny_cell_model):
+    def stop(*_: int) -> None:
+        raise OperationCancelled
+
+    with pytest.raises(OperationCancelled):
+        ns.segment_text(discs()[0], ["red"], model=tiny_cell_model, clip=ColourClip(), progress=stop)
