@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import napari
 from PIL import Image
@@ -12,12 +13,15 @@ from qtpy.QtWidgets import QApplication
 from napari_sam.cli.demo import draw_overlay, segment_sample
 from napari_sam.sample_data import DemoSample, demo_sample
 
+if TYPE_CHECKING:
+    from napari_sam.model.clip import Clip
+
 IMAGES = Path(__file__).parent / "images"
 WINDOW = (1500, 980)
 
 
 def main() -> None:
-    """Write `dock.png` and `auto.png` (the docks at work) and `demo.png` (the demo's overlay without a display)."""
+    """Write `dock.png`, `auto.png`, `text.png` (docks at work) and `demo.png` (the demo's overlay without a display)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=IMAGES, help="folder of the pictures (default %(default)s)")
     folder: Path = parser.parse_args().output
@@ -26,6 +30,7 @@ def main() -> None:
     Image.fromarray(draw_overlay(sample, segment_sample(sample))).save(folder / "demo.png", optimize=True)
     photograph_dock(sample, folder / "dock.png")
     photograph_auto(sample, folder / "auto.png")
+    photograph_text(sample, folder / "text.png")
     for path in sorted(folder.glob("*.png")):
         print(path, Image.open(path).size)
 
@@ -63,6 +68,21 @@ def photograph_auto(sample: DemoSample, path: Path) -> None:
         dock.accept(label)
     dock.switch_tool("accept")
     dock.wait_idle()
+    save_window(viewer, path)
+
+
+def photograph_text(sample: DemoSample, path: Path, clip: str | Clip = "bundled") -> None:
+    """Ask for two kinds of objects, and save the window."""
+    viewer = napari.Viewer(title="napari", show=True)
+    viewer.window.resize(*WINDOW)
+    image = viewer.add_image(sample.image, name=sample.name)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-stack", "SAM Text")
+    dock.set_image(image)
+    dock.set_model("cells")
+    dock.set_clip(clip)
+    dock.set_texts(["large round nuclei", "small dark nuclei"])
+    dock.run()
+    dock.wait_idle(timeout=600)
     save_window(viewer, path)
 
 

@@ -10,13 +10,29 @@ import pytest
 from clip_tiny import TINY_CLIP
 from data_folders import write_folder
 from napari_sam.cli.main import main
+from napari_sam.model.clip import build_clip
 from napari_sam.model.clip_towers import CLIP_SPECS
+from napari_sam.model.load import load_model
 
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setitem(CLIP_SPECS, "clip_bundled", TINY_CLIP)
     return write_folder(tmp_path / "train", ["a", "b"])
+
+
+def test_a_text_head_makes_texts_prompts(folder, tmp_path, capsys, monkeypatch):
+    clip = build_clip()
+    monkeypatch.setattr("napari_sam.model.clip.load_clip", lambda name, device: clip)
+    command = ["train", "--mode", "text", "--data", str(folder), "--steps", "2", "--batch", "1", "--device", "cpu"]
+    assert main([*command, "-o", str(tmp_path / "head"), "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["steps"] == 2
+    model = load_model("cells", checkpoint=made["model"], device="cpu")
+    assert model.text_head.clip_fingerprint == clip.fingerprint
+    assert load_model("cells", device="cpu").text_head is None
+    assert main([*command, "-o", str(tmp_path / "other"), "--from", made["model"], "--lr", "-1"]) == 2
+    assert "lr" in capsys.readouterr().err
 
 
 def test_train_then_evaluate(folder, tmp_path, capsys):

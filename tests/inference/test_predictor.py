@@ -246,7 +246,7 @@ def test_reset_and_state(model):
     ("prompt", "says"),
     [
         ({}, "No prompt"),
-        ({"text": "nuclei"}, "no text adapter"),
+        ({"text": "nuclei"}, "no text head"),
         (
             {"points": [(1, 1)], "window": Window(row=0, col=0, height=99, width=9, input_height=9, input_width=9)},
             "part",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 
 import numpy as np
 import pytest
+import torch
 
 import napari_sam as ns
 from clip_helpers import ColourClip, discs
@@ -100,6 +102,34 @@ def test_an_image_is_searched_and_its_masks_ranked(bundled):
     again = label_texts(ranker, result.candidates, image, ["red"])
     assert again.labels[0].max() == 2
     assert sum(ranker.clip.image_batches) == 2 * len(result.candidates)  # two views, once
+
+
+def test_the_prompt_of_a_model_with_a_text_head_chooses_among_the_same_masks(bundled, monkeypatch):
+    image, labels = discs()
+    model = copy.deepcopy(bundled.model)
+    generator = AutomaticMaskGenerator(model, bundled.settings)
+    ranker = TextRanker(ColourClip(vocabulary=["green", "red"]))
+    with pytest.raises(InputError, match="no text head"):
+        text_segment(generator, ranker, image, ["green"], route="prompt")
+    with pytest.raises(InputError, match="Unknown route 'guess'"):
+        text_segment(generator, ranker, image, ["green"], route="guess")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model.add_text_head(ranker.clip.width).belong_to(ranker.clip.fingerprint)
+    seen = text_segment(generator, ranker, image, ["green", "a zebra"], route="prompt")
+    assert seen.scores.shape == (len(seen.candidates), 2)
+    assert ((seen.scores >= 0) & (seen.scores <= 1)).all()
+    assert (seen.scores[:, 1] == 0).all()  # no word of it is known
+    # where the model answers is what counts
+    maps = np.stack([labels == 3, labels == 4]).astype(np.float32)
+    monkeypatch.setattr("napari_sam.pipeline.text_segment.named_maps", lambda *args, **how: maps)
+    found = ns.segment_text(
+        image, ["green", "red"], model=model, clip=ranker.clip, auto=bundled.settings, route="prompt"
+    )
+    for mine, number in zip(found, (3, 4), strict=True):
+        truth = labels == number
+        assert ((mine > 0) & truth).sum() / ((mine > 0) | truth).sum() > 0.7
+    assert not ranker.clip.image_batches  # no crop was looked at
 
 
 def test_the_public_function(bundled):

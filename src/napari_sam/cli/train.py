@@ -26,7 +26,9 @@ def train(
     held_out_by: Annotated[str, typer.Option(help="Hold out by image or by group.")] = "image",
     preset: Annotated[str, typer.Option(help="Settings to start from: cells, paper, quick.")] = "cells",
     start: Annotated[str | None, typer.Option("--from", help="Model or weights file to start from.")] = None,
-    mode: Annotated[str | None, typer.Option(help="Fine-tune: decoder, lora or all.", show_default=False)] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="Fine-tune decoder, lora or all; or text.", show_default=False)
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the fine-tuned model in the list of models.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop fine-tuning after so many minutes.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps in all.")] = None,
@@ -37,10 +39,19 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Of weights, crops and prompts.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    clip: Annotated[str, typer.Option(help="CLIP that a text head reads texts with.")] = "bundled",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the output folder.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print a summary on standard output.")] = False,
 ) -> None:
     """Train a model on images and labels and on synthetic images, or fine-tune one (--from NAME --mode decoder)."""
+    if mode == "text":
+        from napari_sam.cli.text_head import run_text_head
+
+        changes = {"steps": steps, "batch": batch, "synthetic": synthetic, "lr": lr, "seed": seed, "threads": threads}
+        run_text_head(
+            start or "cells", output, data or [], config=config, clip=clip, device=device, overrides=changes, json=json
+        )
+        return
     if mode is not None:
         from napari_sam.cli.finetune import run_finetuning
 

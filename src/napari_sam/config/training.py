@@ -43,6 +43,11 @@ class TrainingConfig:
         Weight of the object head's loss, for architectures that have one.
     clumps
         How often an object's target is the whole clump that it belongs to: what else a click there may mean.
+    text_rounds
+        How often a step begins with a text in place of a point or a box (what a CLIP says of the mask); 0: never, and
+        the model gets no text head.
+    text_clip
+        Name of that CLIP.
     start
         A registered model or a weights file to start from; what it lacks starts at random.
     lr, weight_decay, clip
@@ -89,6 +94,8 @@ class TrainingConfig:
     quality_weight: float = 1.0
     objects_weight: float = 1.0
     clumps: float = 0.0
+    text_rounds: float = 0.0
+    text_clip: str = "bundled"
     start: str = ""
     lr: float = 4e-4
     weight_decay: float = 0.1
@@ -123,7 +130,7 @@ class TrainingConfig:
         for name in ("warmup", "cooldown", "threads", "workers", "validate_every", "patience"):
             if getattr(self, name) < 0:
                 raise InputError(f"Setting {name} is {getattr(self, name)}: give a whole number of at least 0.")
-        for name in ("synthetic", "drop_path", "drop_mask", "clumps"):
+        for name in ("synthetic", "drop_path", "drop_mask", "clumps", "text_rounds"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"Setting {name} is {getattr(self, name)}: give a fraction from 0 to 1.")
         for name in ("focal_weight", "quality_weight", "objects_weight", "weight_decay"):

@@ -17,7 +17,9 @@ from napari_sam.inference.normalization import Normalization
 from napari_sam.inference.picture import Picture, Progress, batch_size, open_picture, view_of
 from napari_sam.inference.preprocess import mask_to_logits, resample_logits, to_model_xy
 from napari_sam.inference.prompt_check import check_prompts
+from napari_sam.inference.text_prompts import TextTokens
 from napari_sam.inference.windows import close_up, level_scales, place_window, touches_inner_edge
+from napari_sam.model.clip import Clip
 from napari_sam.model.sam import Sam
 from napari_sam.types import BoolArray, Prediction, Prompts, Window
 
@@ -39,10 +41,13 @@ class Predictor:
         From `load_model` or `build_model`.
     cache
         Where embeddings are kept; one cache may serve several predictors.
+    clip
+        By which texts are read, a name or a loaded one; it must be the one that the model's text head was trained with.
     """
 
-    def __init__(self, model: Sam, *, cache: EmbeddingCache | None = None) -> None:
+    def __init__(self, model: Sam, *, cache: EmbeddingCache | None = None, clip: str | Clip = "bundled") -> None:
         self.model = model
+        self._tokens = TextTokens(model, clip)
         self.cache = EmbeddingCache() if cache is None else cache
         self.reset()
 
@@ -130,9 +135,10 @@ class Predictor:
             (H, W) booleans, or (m, m) logits of an earlier prediction, to be refined. Booleans alone stand for
             their box, too.
         text
-            Needs a model with a text adapter.
+            What to segment, for models with a text head. Alone it means all that it names in the window, which then
+            is the whole image unless one is given; with points or a box the object there.
         multimask
-            True: three candidates; False: one; None: three for a single point alone, else one.
+            True: three candidates; False: one; None: three for a single point or a text alone, else one.
         window
             Look at this part instead of choosing one, to repeat an earlier prediction.
         mask_window
@@ -150,26 +156,28 @@ class Predictor:
         InputError
             If no image is set or a prompt cannot be used.
         """
-        if text is not None:
-            raise InputError(
-                f"The model {self.model.name!r} has no text adapter: give points, a box or a mask instead."
-            )
+        tokens = None if text is None else self._tokens(text)
+        if tokens is not None and all(said is None for said in (points, box, mask)):
+            view = self._whole(self.image_shape) if window is None else window
+            self._check_window(view)
+            self._window = view
+            return self._predict_in(view, Prompts(), None, multimask is not False, progress, tokens)
         shape = self.image_shape
         prompts = check_prompts(points, point_labels, box, mask, shape, self.model.mask_size)
         if prompts.mask is not None and not _is_logits(prompts.mask) and not prompts.points and prompts.box is None:
             # models learn masks beside other prompts, so a mask alone speaks with its box (as micro-sam does)
             prompts = replace(prompts, box=_mask_extent(prompts.mask))
         if multimask is None:
-            multimask = len(prompts.points) == 1 and prompts.box is None and prompts.mask is None
+            multimask = len(prompts.points) == 1 and prompts.box is None and prompts.mask is None and tokens is None
         if mask_window is None:
             mask_window = self._window
         if _is_logits(prompts.mask) and mask_window is None:
             raise InputError("The mask holds logits but nothing was predicted on this image: give booleans instead.")
         if window is not None:
             self._check_window(window)
-            chosen, result = window, self._predict_in(window, prompts, mask_window, multimask, progress)
+            chosen, result = window, self._predict_in(window, prompts, mask_window, multimask, progress, tokens)
         else:
-            chosen, result = self._predict_growing(prompts, mask_window, multimask, progress)
+            chosen, result = self._predict_growing(prompts, mask_window, multimask, progress, tokens)
         self._window = chosen
         return result
 
@@ -237,30 +245,35 @@ class Predictor:
         return view_of(self.model, (0, 0, *shape))
 
     def _predict_growing(
-        self, prompts: Prompts, mask_window: Window | None, multimask: bool, progress: Progress | None
+        self,
+        prompts: Prompts,
+        mask_window: Window | None,
+        multimask: bool,
+        progress: Progress | None,
+        tokens: Tensor | None,
     ) -> tuple[Window, Prediction]:
         """Choose a window: a coarser one as long as the best mask runs out of it, a closer one if it is small."""
         shape = self.image_shape
         if not self.model.spec.windowed:
             window = self._whole(shape)
-            return window, self._predict_in(window, prompts, mask_window, multimask, progress)
+            return window, self._predict_in(window, prompts, mask_window, multimask, progress, tokens)
         size = self.model.img_size
         extent = _extent(prompts)
         if mask_window is not None and (extent is None or (_is_logits(prompts.mask) and _holds(mask_window, extent))):
             # stay where the logits were made
-            return mask_window, self._predict_in(mask_window, prompts, mask_window, multimask, progress)
+            return mask_window, self._predict_in(mask_window, prompts, mask_window, multimask, progress, tokens)
         assert extent is not None  # noqa: S101 - logits alone have a window
         last = len(level_scales(shape, size)) - 1
         sized = prompts.box is not None or (prompts.mask is not None and not _is_logits(prompts.mask))
         window, level = place_window(shape, size, extent, box=sized)
-        result = self._predict_in(window, prompts, mask_window, multimask, progress)
+        result = self._predict_in(window, prompts, mask_window, multimask, progress, tokens)
         while level < last and touches_inner_edge(result.patches[0], window, shape):
             coarser, level = place_window(shape, size, extent, box=sized, level=level + 1)
             if coarser.height * coarser.width > MAX_GROWN:
                 break
             window = coarser
-            result = self._predict_in(window, prompts, mask_window, multimask, progress)
-        return self._predict_closer(prompts, mask_window, multimask, progress, window, result)
+            result = self._predict_in(window, prompts, mask_window, multimask, progress, tokens)
+        return self._predict_closer(prompts, mask_window, multimask, progress, tokens, window, result)
 
     def _predict_closer(
         self,
@@ -268,6 +281,7 @@ class Predictor:
         mask_window: Window | None,
         multimask: bool,
         progress: Progress | None,
+        tokens: Tensor | None,
         window: Window,
         result: Prediction,
     ) -> tuple[Window, Prediction]:
@@ -281,14 +295,20 @@ class Predictor:
         said = _extent(prompts)
         if closer is None or not _holds(closer, extent) or (said is not None and not _holds(closer, said)):
             return window, result
-        again = self._predict_in(closer, prompts, mask_window, multimask, progress)
+        again = self._predict_in(closer, prompts, mask_window, multimask, progress, tokens)
         if touches_inner_edge(again.patches[0], closer, self.image_shape):
             return window, result
         return closer, again
 
     @torch.inference_mode()
     def _predict_in(
-        self, window: Window, prompts: Prompts, mask_window: Window | None, multimask: bool, progress: Progress | None
+        self,
+        window: Window,
+        prompts: Prompts,
+        mask_window: Window | None,
+        multimask: bool,
+        progress: Progress | None,
+        tokens: Tensor | None,
     ) -> Prediction:
         decoder = self._picture.look(self.model, window, self.cache, progress)
         device = self.model.device
@@ -300,7 +320,7 @@ class Predictor:
             corners = to_model_xy(np.array(prompts.box).reshape(2, 2), window)
             boxes = torch.from_numpy(corners.reshape(1, 4)).to(device)
         masks = self._mask_prompt(prompts.mask, window, mask_window)
-        attended = decoder.attend(points=points, boxes=boxes, masks=masks)
+        attended = decoder.attend(points=points, boxes=boxes, masks=masks, texts=tokens)
         logits = decoder.masks(attended, multimask=multimask)
         return self._prediction(window, logits[0], attended.offered(multimask)[0])
 

@@ -26,6 +26,7 @@ _IGNORED = ("pixel_mean", "pixel_std")
 _LORA = ("qkv.qkv_proj", "mlp.mlp_layer", ".w_a_linear", ".w_b_linear", "lora_")
 _VIT_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 _HEAD = 256
+_TEXT_HEAD = "text_head."
 _PICKLED = (b"PK\x03\x04", b"\x80")  # how torch.save begins, today and before 1.6
 # what the readers make of damaged files
 _DAMAGED = (
@@ -131,6 +132,8 @@ def guess_architecture(state: Mapping[str, Tensor]) -> str | None:
 def load_weights(model: Sam, state: Mapping[str, Tensor], source: str) -> None:
     """Load a flat state dict strictly; half precision becomes float32.
 
+    A text head is an optional part: the model has one afterwards if the weights hold one.
+
     Parameters
     ----------
     model
@@ -145,6 +148,7 @@ def load_weights(model: Sam, state: Mapping[str, Tensor], source: str) -> None:
     CheckpointError
         If keys are missing or unknown, or a shape differs.
     """
+    _fit_text_head(model, state, source)
     wanted = model.state_dict()
     architecture = model.spec.architecture
     found = guess_architecture(state)
@@ -161,3 +165,14 @@ def load_weights(model: Sam, state: Mapping[str, Tensor], source: str) -> None:
                 "give weights of that architecture."
             )
     model.load_state_dict({key: state[key].to(wanted[key].dtype) for key in wanted})
+
+
+def _fit_text_head(model: Sam, state: Mapping[str, Tensor], source: str) -> None:
+    """Give the model a text head for the weights' CLIP, or take it away."""
+    model.text_head = None
+    if not any(key.startswith(_TEXT_HEAD) for key in state):
+        return
+    mean = state.get(f"{_TEXT_HEAD}text_mean")
+    if mean is None or mean.ndim != 1:
+        raise CheckpointError(f"{source} has half a text head, without {_TEXT_HEAD}text_mean: fetch the file again.")
+    model.add_text_head(len(mean))

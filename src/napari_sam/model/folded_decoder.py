@@ -108,13 +108,20 @@ class FoldedDecoder:
         points: tuple[Tensor, Tensor] | None = None,
         boxes: Tensor | None = None,
         masks: Tensor | None = None,
+        texts: Tensor | None = None,
     ) -> Attended:
         """Run the transformer for n prompts, given as for `Sam.decode`."""
         with fast_products():
-            return self._attend(points, boxes, masks)
+            return self._attend(points, boxes, masks, texts)
 
-    def _attend(self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None) -> Attended:
-        sparse, dense = self._prompt_encoder(points, boxes, masks)
+    def _attend(
+        self,
+        points: tuple[Tensor, Tensor] | None,
+        boxes: Tensor | None,
+        masks: Tensor | None,
+        texts: Tensor | None,
+    ) -> Attended:
+        sparse, dense = self._prompt_encoder(points, boxes, masks, texts)
         decoder = self._decoder
         start = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
         tokens = torch.cat([start.expand(len(sparse), -1, -1), sparse], dim=1)  # [n, t, c]

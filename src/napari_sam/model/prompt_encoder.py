@@ -1,4 +1,4 @@
-"""The paper's prompt encoder: points, boxes and masks become tokens and a dense map (SAM, section 3 and appendix A)."""
+"""The paper's prompt encoder: prompts become tokens and a dense map (SAM, section 3 and appendix A)."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ class PromptEncoder(nn.Module):
         points: tuple[Tensor, Tensor] | None,
         boxes: Tensor | None,
         masks: Tensor | None,
+        texts: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Encode n prompts.
 
@@ -68,6 +69,8 @@ class PromptEncoder(nn.Module):
             (n, 4) or (n, 1, 4) corners x0, y0, x1, y1.
         masks
             (n, 1, 4 * grid, 4 * grid) logits.
+        texts
+            (n, embed_dim) tokens of `TextPrompt`.
 
         Returns
         -------
@@ -76,12 +79,14 @@ class PromptEncoder(nn.Module):
         dense
             (n, embed_dim, grid, grid).
         """
-        n = _count(points, boxes, masks)
+        n = _count(points, boxes, masks, texts)
         sparse = [self.no_mask_embed.weight.new_empty(n, 0, self.embed_dim)]
         if points is not None:
             sparse.append(self._embed_points(points[0], points[1], pad=boxes is None))
         if boxes is not None:
             sparse.append(self._embed_boxes(boxes))
+        if texts is not None:
+            sparse.append(texts[:, None])
         if masks is not None:
             dense = self.mask_downscaling(masks)
         else:
@@ -136,8 +141,8 @@ class PositionEmbeddingRandom(nn.Module):
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def _count(points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None) -> int:
-    for given in (points[0] if points is not None else None, boxes, masks):
+def _count(points: tuple[Tensor, Tensor] | None, *others: Tensor | None) -> int:
+    for given in (points[0] if points is not None else None, *others):
         if given is not None:
             return len(given)
     return 1

@@ -16,6 +16,7 @@ from napari_sam.model.mask_decoder import MaskDecoder
 from napari_sam.model.object_head import ObjectHead, ObjectMaps
 from napari_sam.model.products import fast_products
 from napari_sam.model.prompt_encoder import PromptEncoder
+from napari_sam.model.text_prompt import TextPrompt
 
 if TYPE_CHECKING:
     from napari_sam.model.build import SamSpec
@@ -60,6 +61,11 @@ class Sam(nn.Module):
         The parts.
     object_head
         Maps of objects without a prompt, where the model has them.
+
+    Attributes
+    ----------
+    text_head
+        Turns vectors of a CLIP into prompts, where the model was trained with text; see `add_text_head`.
     """
 
     mask_threshold: float = 0.0
@@ -69,6 +75,7 @@ class Sam(nn.Module):
     prompt_encoder: PromptEncoder
     mask_decoder: MaskDecoder
     object_head: ObjectHead | None
+    text_head: TextPrompt | None
 
     def __init__(
         self,
@@ -86,6 +93,7 @@ class Sam(nn.Module):
         self.prompt_encoder = prompt_encoder
         self.mask_decoder = mask_decoder
         self.object_head = object_head
+        self.text_head = None
         self.register_buffer("pixel_mean", torch.tensor(spec.pixel_mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(spec.pixel_std).view(-1, 1, 1), persistent=False)
         self._fingerprint: str | None = None
@@ -120,6 +128,18 @@ class Sam(nn.Module):
                 digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
             self._fingerprint = digest.hexdigest()
         return self._fingerprint
+
+    def add_text_head(self, clip_width: int) -> TextPrompt:
+        """Give the model a new text head, of random weights, for vectors of so many numbers; return it.
+
+        Its tokens are near that of no point at first, so texts beside points and boxes say little.
+        """
+        self.text_head = TextPrompt(clip_width, self.spec.embed_dim).to(self.device)
+        with torch.no_grad():
+            self.text_head.kind_embed.weight.copy_(self.prompt_encoder.not_a_point_embed.weight)
+        self.text_head.train(self.training)
+        self._fingerprint = None
+        return self.text_head
 
     def set_drop_path(self, rate: float) -> None:
         """Set how often the last block of the encoder is left out in training; earlier ones linearly less often."""
@@ -167,6 +187,7 @@ class Sam(nn.Module):
         points: tuple[Tensor, Tensor] | None = None,
         boxes: Tensor | None = None,
         masks: Tensor | None = None,
+        texts: Tensor | None = None,
         multimask: bool,
     ) -> tuple[Tensor, Tensor]:
         """Predict the masks of n prompts.
@@ -181,6 +202,8 @@ class Sam(nn.Module):
             (n, 4) x0, y0, x1, y1 in model pixels.
         masks
             (n, 1, mask_size, mask_size) logits.
+        texts
+            (n, C) tokens of the text head.
         multimask
             Whether to offer three masks or the one for several prompts.
 
@@ -191,7 +214,7 @@ class Sam(nn.Module):
         iou
             (n, 3 or 1) predicted IoU, in the model's order.
         """
-        sparse, dense = self.prompt_encoder(points, boxes, masks)
+        sparse, dense = self.prompt_encoder(points, boxes, masks, texts)
         return self.mask_decoder(
             embedding.features, self.prompt_encoder.get_dense_pe(), sparse, dense, multimask, embedding.skips
         )

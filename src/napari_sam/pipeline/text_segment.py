@@ -13,10 +13,13 @@ import numpy.typing as npt
 
 from napari_sam.config.auto import AUTO_PRESETS, AutoSettings
 from napari_sam.config.text import TextSettings
+from napari_sam.errors import InputError
 from napari_sam.inference.mask_generator import AutomaticMaskGenerator
 from napari_sam.inference.normalization import Normalization, apply_normalization
 from napari_sam.inference.picture import open_picture
 from napari_sam.inference.text_contrasts import check_texts
+from napari_sam.inference.text_instances import named_maps, named_scores
+from napari_sam.inference.text_prompts import TextTokens, require_text_head
 from napari_sam.inference.text_ranking import TextRanker
 from napari_sam.model.clip import Clip, load_clip
 from napari_sam.model.load import load_model
@@ -26,7 +29,9 @@ from napari_sam.ops.mask_record import MaskRecord
 from napari_sam.ops.selection import select_records
 from napari_sam.types import BoolArray
 
-__all__ = ["TextResult", "label_texts", "segment_text", "text_segment"]
+__all__ = ["ROUTES", "TextResult", "label_texts", "segment_text", "text_segment"]
+
+ROUTES = ("rank", "prompt")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +94,7 @@ def segment_text(
     *,
     model: str | Sam = "cells",
     clip: str | Clip = "bundled",
+    route: str = "rank",
     settings: TextSettings | None = None,
     auto: AutoSettings | None = None,
     checkpoint: str | Path | None = None,
@@ -109,6 +115,9 @@ def segment_text(
         What to segment, such as ["bright round nuclei", "debris"].
     model, clip
         Names, or loaded models.
+    route
+        "rank": the CLIP looks at each mask; "prompt": the text is the prompt of a model with a text head, and masks
+        count that lie where it answers.
     settings, changes
         Of the ranking; fields of `TextSettings` may be given one by one, as threshold=0.7.
     auto
@@ -150,6 +159,7 @@ def segment_text(
         asked,
         normalization=normalization,
         channels=channels,
+        route=route,
         progress=progress,
     )
     for hint in filter(None, result.hints):
@@ -166,6 +176,7 @@ def text_segment(
     normalization: str | tuple[float, float] | Normalization = "auto",
     channels: tuple[int, ...] | None = None,
     region: tuple[int, int, int, int] | None = None,
+    route: str = "rank",
     progress: Callable[[int, int], None] | None = None,
 ) -> TextResult:
     """Find all masks of an image, and among them what texts name; see `segment_text`.
@@ -176,9 +187,14 @@ def text_segment(
     Raises
     ------
     InputError
-        If the image, the region, a text or a condition cannot be used.
+        If the image, the region, a text, the route or a condition cannot be used.
     """
     asked = check_texts(texts)  # before the search, not after it
+    if route not in ROUTES:
+        raise InputError(f"Unknown route {route!r} from texts to masks: choose one of {', '.join(ROUTES)}.")
+    tokens = TextTokens(generator.model, ranker.clip)
+    if route == "prompt":
+        require_text_head(generator.model).check_clip(ranker.clip.fingerprint, ranker.clip.name)
     picture = open_picture(image, normalization, channels)
     found: list[MaskRecord] = []
     done, total = 0, 0
@@ -196,6 +212,11 @@ def text_segment(
         still()
     pixels = apply_normalization(picture.image, picture.normalization, channels)
     records = select_records(found, generator.settings)
+    if route == "prompt":
+        candidates = _candidates(ranker, records)
+        maps = named_maps(generator.model, tokens, picture, asked, region=region, cache=generator.cache)
+        scores = named_scores(candidates, maps, asked, ranker.clip.vocabulary)
+        return _result(ranker, candidates, scores, asked, generator.settings, picture.image)
     return label_texts(ranker, records, pixels, asked, auto=generator.settings, image=picture.image, progress=progress)
 
 
@@ -228,11 +249,27 @@ def label_texts(
         Called with masks done and in all while they are encoded.
     """
     asked = check_texts(texts)
-    settings = (auto or AutoSettings(**AUTO_PRESETS["cells"])).changed(rank_by="predicted_iou")
-    candidates = [record for record in records if record.area >= max(1, ranker.settings.min_area)]
+    candidates = _candidates(ranker, records)
     scores = ranker.score(ranker.embed(candidates, pixels, progress=progress), asked)
+    settings = auto or AutoSettings(**AUTO_PRESETS["cells"])
+    return _result(ranker, candidates, scores, asked, settings, pixels if image is None else image)
+
+
+def _candidates(ranker: TextRanker, records: Sequence[MaskRecord]) -> list[MaskRecord]:
+    return [record for record in records if record.area >= max(1, ranker.settings.min_area)]
+
+
+def _result(
+    ranker: TextRanker,
+    candidates: list[MaskRecord],
+    scores: npt.NDArray[np.float32],
+    asked: list[str],
+    auto: AutoSettings,
+    measured: Any,
+) -> TextResult:
+    """Choose among masks by their scores, and label what was chosen."""
+    settings = auto.changed(rank_by="predicted_iou")
     chosen = ranker.assign(scores)
-    measured = pixels if image is None else image
     made = [_label(candidates, scores[:, i], chosen[:, i], measured, settings) for i in range(len(asked))]
     return TextResult(
         texts=tuple(asked),

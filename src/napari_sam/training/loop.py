@@ -18,6 +18,7 @@ from napari_sam.config.training import TrainingConfig
 from napari_sam.data.sample import Sample
 from napari_sam.errors import InputError
 from napari_sam.model.build import build_model
+from napari_sam.model.clip import load_clip
 from napari_sam.model.sam import Sam
 from napari_sam.training.batches import stream_batches
 from napari_sam.training.initialization import point_tokens_at_their_place, start_from
@@ -25,6 +26,7 @@ from napari_sam.training.run_folder import RunFolder, save_weights
 from napari_sam.training.schedule import learning_rate, make_optimizer, set_learning_rate
 from napari_sam.training.step import StepResult, training_step
 from napari_sam.training.team import Team, join_team
+from napari_sam.training.text_rounds import new_text_head
 from napari_sam.training.validation import score_samples
 
 __all__ = ["TrainingProgress", "train"]
@@ -101,7 +103,9 @@ def train(
         lr = learning_rate(config, step)
         run.optimizer.zero_grad()
         done = [
-            training_step(run.model, batch.crops(part.start - crops.start, len(part)), config, step, part.start)
+            training_step(
+                run.model, batch.crops(part.start - crops.start, len(part)), config, step, part.start, run.clip
+            )
             for part in parts
         ]
         result = team.mean(StepResult.mean(done))
@@ -128,6 +132,9 @@ class _Run:
         self.state = folder.open(config, resume=resume, writes=team.leads)
         team.wait()
         model = build_model(config.architecture, seed=config.seed)
+        self.clip = load_clip(config.text_clip, device=device) if config.text_rounds else None
+        if self.clip is not None:
+            new_text_head(model, self.clip, config.seed)
         if self.state is None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(config.seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,8 +13,10 @@ from napari_sam.config.training import TrainingConfig
 from napari_sam.data.sampler import Batch
 from napari_sam.losses.masks import mask_iou, sam_loss
 from napari_sam.losses.objects import object_loss
+from napari_sam.model.clip import Clip
 from napari_sam.model.sam import ImageEmbedding, Sam
 from napari_sam.training.prompt_simulation import Chance, PromptState, Round, plan_rounds
+from napari_sam.training.text_rounds import NamedObjects, named_objects, objects_of_masks, text_loss, text_tokens
 
 __all__ = ["StepResult", "training_step"]
 
@@ -50,7 +53,9 @@ class StepResult:
         return cls(loss=loss, objects=objects, box=bool(box), rounds=round(rounds), first_iou=first, last_iou=last)
 
 
-def training_step(model: Sam, batch: Batch, config: TrainingConfig, step: int, first: int = 0) -> StepResult:
+def training_step(
+    model: Sam, batch: Batch, config: TrainingConfig, step: int, first: int = 0, clip: Clip | None = None
+) -> StepResult:
     """Add the gradients of one batch, or of a part of it, to the model's parameters.
 
     The embedding is cut off from the encoder while the rounds run: each round frees its own graph, and the encoder runs
@@ -68,6 +73,8 @@ def training_step(model: Sam, batch: Batch, config: TrainingConfig, step: int, f
         Its number, which decides on all that is random.
     first
         Number of the part's first crop. Gradients are scaled so that those of all parts add up to the whole's.
+    clip
+        For steps that begin with a text, where `config.text_rounds` asks for them; the model then has a text head.
     """
     images = torch.from_numpy(batch.images).to(model.device).permute(0, 3, 1, 2)  # [b, s, s, 3] -> [b, 3, s, s]
     share = len(images) / config.batch
@@ -81,11 +88,20 @@ def training_step(model: Sam, batch: Batch, config: TrainingConfig, step: int, f
     state = PromptState(target=target, img_size=model.img_size, chance=chance)
     rounds = plan_rounds(_round_count(config, generator), generator)
     box = chance.once() < 0.5
+    named = None
+    if clip is not None and chance.once() < config.text_rounds:
+        named = _name(clip, batch, model, (config.seed, step, first))
+    count = len(rounds) + (named is not None)
+    weights = {"focal": config.focal_weight, "alpha": config.focal_alpha, "quality": config.quality_weight}
     total, ious = 0.0, []
+    if named is not None and named.valid.any():
+        with _autocast(model, config):
+            loss = text_loss(model, leaf, named, **weights) / count
+        (share * loss).backward()
+        total = float(loss.detach())
     for number, this in enumerate(rounds):
-        logits, iou = _play(model, leaf, state, this, config, box=box, first=number == 0)
-        weights = {"focal": config.focal_weight, "alpha": config.focal_alpha, "quality": config.quality_weight}
-        loss = sam_loss(logits, iou, target, **weights) / len(rounds)
+        logits, iou = _play(model, leaf, state, this, config, box=box, first=number == 0, named=named)
+        loss = sam_loss(logits, iou, target, **weights) / count
         (share * loss).backward()
         total += float(loss.detach())
         state.feed_back(logits, iou)
@@ -102,8 +118,28 @@ def training_step(model: Sam, batch: Batch, config: TrainingConfig, step: int, f
     return StepResult(loss=total, objects=objects, box=box, rounds=len(rounds), first_iou=ious[0], last_iou=ious[-1])
 
 
+def _name(clip: Clip, batch: Batch, model: Sam, seed: tuple[int, ...]) -> NamedObjects:
+    """Let the CLIP name the masks of a batch; objects that were not drawn are nobody's."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for image, masks, maps in zip(batch.images, batch.masks, batch.objects, strict=True):
+        foreground = maps[0].repeat(2, axis=0).repeat(2, axis=1) > 0
+        others = foreground & ~masks.any(axis=0)
+        found = objects_of_masks(image, masks)
+        parts.append(named_objects(clip, found, range(len(masks)), model.mask_size, rng, others=others))
+    return NamedObjects.join(parts).to(model.device)
+
+
 def _play(
-    model: Sam, leaf: ImageEmbedding, state: PromptState, this: Round, config: TrainingConfig, *, box: bool, first: bool
+    model: Sam,
+    leaf: ImageEmbedding,
+    state: PromptState,
+    this: Round,
+    config: TrainingConfig,
+    *,
+    box: bool,
+    first: bool,
+    named: NamedObjects | None,
 ) -> tuple[Tensor, Tensor]:
     """Add the round's prompt and return the (n, c, m, m) logits and (n, c) predicted IoUs."""
     if this.kind == "first":
@@ -114,7 +150,10 @@ def _play(
     if not first and config.drop_mask and state.chance.once() < config.drop_mask:
         arguments["masks"] = None  # several prompts given at once come without an earlier mask
     with _autocast(model, config):
-        logits, iou = model.decode(leaf, multimask=first and not box, **arguments)  # type: ignore[arg-type]
+        if named is not None:
+            arguments["texts"] = text_tokens(model, named)
+        several = first and not box and named is None
+        logits, iou = model.decode(leaf, multimask=several, **arguments)  # type: ignore[arg-type]
     return logits.float(), iou.float()
 
 

@@ -18,7 +18,7 @@ from napari_sam.ops.mask_record import MaskRecord
 from napari_sam.widgets.auto_form import AutoForm
 from napari_sam.widgets.auto_session import AutoSession
 from napari_sam.widgets.auto_summary import count_text, result_text
-from napari_sam.widgets.dock import Dock, plain_viewer
+from napari_sam.widgets.dock import ImageDock, plain_viewer
 from napari_sam.widgets.layer_choice import LayerChoice, find_layer, first_image, is_image
 from napari_sam.widgets.mask_dialogs import ask_open_masks, ask_save_masks
 from napari_sam.widgets.model_choice import ModelChoice, is_windowed
@@ -27,8 +27,7 @@ from napari_sam.widgets.plane import base_level
 from napari_sam.widgets.prompt_handover import hand_over_boxes, hand_over_label
 from napari_sam.widgets.prompt_layers import is_prompt_layer
 from napari_sam.widgets.reporter import without_argument
-from napari_sam.widgets.transforms import data_to_world_matrix
-from napari_sam.widgets.view_region import show_plane
+from napari_sam.widgets.view_region import draw_region, show_plane
 
 if TYPE_CHECKING:
     from napari_sam.model.sam import Sam
@@ -39,7 +38,7 @@ __all__ = ["AutoDock"]
 REGION = "SAM Auto region"
 
 
-class AutoDock(Dock):
+class AutoDock(ImageDock):
     """Find all objects of an image, choose among them by sliders, and correct them by clicks.
 
     Parameters
@@ -232,15 +231,7 @@ class AutoDock(Dock):
     def draw_region(self) -> None:
         """Get a shapes layer ready for a rectangle."""
         image, _ = self._session.view.place()
-        layer = self._shapes.chosen
-        if layer is None:
-            look = {"affine": data_to_world_matrix(image), "units": image.units, "axis_labels": image.axis_labels}
-            layer = Shapes(ndim=image.ndim, name=REGION, face_color="transparent", edge_color="#1fb4ff", **look)
-            layer.current_edge_width = max(1.0, max(base_level(image).shape) / 300)
-            self._viewer.add_layer(layer)
-            self._shapes.choose(layer)
-        self._viewer.layers.selection.active = layer
-        layer.mode = "add_rectangle"
+        self._shapes.choose(draw_region(self._viewer, image, self._shapes.chosen, REGION))
 
     def _connect(self) -> None:
         form, session, guarded = self._form, self._session, self._reporter.guarded

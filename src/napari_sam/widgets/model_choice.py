@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QComboBox
 
-from napari_sam.model.registry import MODELS, ModelRow, bundled_file, cache_folder, user_models
+from napari_sam.model.registry import CLIP_MODELS, MODELS, ModelRow, bundled_file, cache_folder, user_models
 
 if TYPE_CHECKING:
+    from napari_sam.model.clip import Clip
     from napari_sam.model.sam import Sam
 
 __all__ = ["ModelChoice", "is_windowed"]
@@ -22,19 +23,22 @@ class ModelChoice(QObject):
     ----------
     combo
         The box.
+    kind
+        "sam", or "clip" for models that tell how well an image fits a text.
     """
 
     picked = Signal(object)
 
-    def __init__(self, combo: QComboBox) -> None:
+    def __init__(self, combo: QComboBox, kind: str = "sam") -> None:
         super().__init__(combo)
         self._combo = combo
-        for row in (*MODELS, *user_models()):
+        self._kind = kind
+        for row in self._rows():
             combo.addItem(_text(row), row.name)
             combo.setItemData(combo.count() - 1, _tip(row), Qt.ItemDataRole.ToolTipRole)
         combo.activated.connect(self._on_activated)
 
-    def choose(self, model: Sam | str) -> None:
+    def choose(self, model: Sam | Clip | str) -> None:
         """Show a model as the chosen one, without a signal."""
         index = self._index(model)
         if index < 0:
@@ -44,18 +48,21 @@ class ModelChoice(QObject):
 
     def refresh(self) -> None:
         """Bring the texts up to date after a download."""
-        for row in (*MODELS, *user_models()):
+        for row in self._rows():
             if (index := self._index(row.name)) >= 0:
                 self._combo.setItemText(index, _text(row))
 
-    def _index(self, model: Sam | str) -> int:
+    def _rows(self) -> tuple[ModelRow, ...]:
+        return (*(CLIP_MODELS if self._kind == "clip" else MODELS), *user_models(self._kind))
+
+    def _index(self, model: Sam | Clip | str) -> int:
         return next((i for i in range(self._combo.count()) if _same(self._combo.itemData(i), model)), -1)
 
     def _on_activated(self, index: int) -> None:
         self.picked.emit(self._combo.itemData(index))
 
 
-def _same(one: Sam | str, other: Sam | str) -> bool:
+def _same(one: Sam | Clip | str, other: Sam | Clip | str) -> bool:
     return one is other or (isinstance(one, str) and isinstance(other, str) and one == other)
 
 

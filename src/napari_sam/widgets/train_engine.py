@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.errors import InputError, OperationCancelled
+from napari_sam.widgets.torch_imports import import_dynamo
 from napari_sam.widgets.train_data import PairPlanes, read_store, split_store
-from napari_sam.widgets.train_imports import import_dynamo
 
 if TYPE_CHECKING:
     from napari_sam.data.sample import Sample

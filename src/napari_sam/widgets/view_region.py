@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from napari.layers import Shapes
 
 from napari_sam.errors import InputError
 from napari_sam.widgets.findings import Region
-from napari_sam.widgets.plane import Plane
+from napari_sam.widgets.plane import Plane, base_level
+from napari_sam.widgets.transforms import data_to_world_matrix
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Shapes
+    from napari.layers import Image
 
-__all__ = ["drawn_region", "show_plane", "visible_region"]
+__all__ = ["draw_region", "drawn_region", "show_plane", "visible_region"]
 
 
 def visible_region(image: Image, plane: Plane) -> Region:
@@ -28,6 +30,18 @@ def visible_region(image: Image, plane: Plane) -> Region:
     region = max(int(row0), 0), max(int(col0), 0), min(int(row1) + 1, height), min(int(col1) + 1, width)
     seen = row1 > row0 and col1 > col0 and region[0] < region[2] and region[1] < region[3]
     return region if seen else (0, 0, height, width)
+
+
+def draw_region(viewer: ViewerModel, image: Image, shapes: Shapes | None, name: str) -> Shapes:
+    """Get a shapes layer ready for a rectangle over the image, a new one of that name if there is none."""
+    if shapes is None:
+        look = {"affine": data_to_world_matrix(image), "units": image.units, "axis_labels": image.axis_labels}
+        shapes = Shapes(ndim=image.ndim, name=name, face_color="transparent", edge_color="#1fb4ff", **look)
+        shapes.current_edge_width = max(1.0, max(base_level(image).shape) / 300)
+        viewer.add_layer(shapes)
+    viewer.layers.selection.active = shapes
+    shapes.mode = "add_rectangle"
+    return shapes
 
 
 def drawn_region(viewer: ViewerModel, shapes: Shapes | None, image: Image, plane: Plane) -> Region:

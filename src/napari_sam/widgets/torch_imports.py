@@ -1,4 +1,4 @@
-"""Importing what PyTorch's optimizers need into a process that draws with OpenGL."""
+"""Importing what PyTorch's optimizers and torchvision need into a process that draws with OpenGL."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["import_dynamo"]
 
 
 def import_dynamo() -> None:
-    """Import `torch._dynamo`, which optimizers and the "meta" device import on first use, without triton.
+    """Import `torch._dynamo`, which optimizers, the "meta" device and torchvision import, without triton.
 
     Triton's library brings an LLVM of its own; loaded after Mesa's OpenGL, which has another, it crashes the process.
     Only `torch.compile` needs it. Does nothing where either is loaded already.

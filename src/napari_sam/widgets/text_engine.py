@@ -1,0 +1,190 @@
+"""What the worker thread does for texts: find all masks once, rank them by texts; knows no napari, no Qt."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_sam.widgets.auto_engine import AutoEngine, AutoTask, Found, PartStarted, Step
+from napari_sam.widgets.torch_imports import import_dynamo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_sam.config.text import TextSettings
+    from napari_sam.inference.text_ranking import TextRanker
+    from napari_sam.model.clip import Clip
+    from napari_sam.ops.mask_record import MaskRecord
+    from napari_sam.pipeline.text_segment import TextResult
+
+__all__ = ["Ranked", "TextEngine", "TextTask", "score_map"]
+
+KEPT_SEARCHES = 4  # planes whose masks and pixels are kept
+Emit = Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class TextTask:
+    """Hold what is asked of the worker.
+
+    Parameters
+    ----------
+    search
+        How to find the masks of one plane.
+    clip
+        Name of a CLIP, or the CLIP.
+    settings
+        Of the ranking.
+    texts
+        One for each class.
+    mapped
+        Number of the text whose score map is wanted, None: of none.
+    fresh
+        Whether the plane's pixels are compared with those that were searched before.
+    """
+
+    search: AutoTask
+    clip: str | Clip
+    settings: TextSettings
+    texts: tuple[str, ...]
+    mapped: int | None = None
+    fresh: bool = True
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Hand over the answer to a task; `scores` is the (H, W) uint8 score map in percent, if it was wanted."""
+
+    task: TextTask
+    result: TextResult
+    scores: npt.NDArray[np.uint8] | None
+
+
+@dataclass
+class _Search:
+    """The masks of one plane, and the pixels that they were found in; `masks` is None until the search is over."""
+
+    image: npt.NDArray[Any]
+    found: list[MaskRecord] = field(default_factory=list)
+    masks: list[MaskRecord] | None = None
+    pixels: Any = None  # (H, W, 3) uint8, normalised
+
+
+class TextEngine:
+    """Hold the models, and the masks of the last planes; used by one thread only."""
+
+    def __init__(self) -> None:
+        self._finder = AutoEngine()
+        self._searches: OrderedDict[Any, _Search] = OrderedDict()
+        self._ranker: TextRanker | None = None
+        self._clip: str | Clip | None = None  # as it was asked for
+
+    def run(self, task: TextTask, emit: Emit) -> None:
+        """Find the masks, unless they are known, and rank them.
+
+        Raises
+        ------
+        OperationCancelled
+            From `emit`, if the task was stopped; what was found and looked at until then is not done again.
+        """
+        from napari_sam.pipeline.text_segment import label_texts
+
+        ranker = self._load(task, emit)
+        search = self._masks(task, emit)
+        ranker.settings = task.settings  # what it remembers of masks knows which settings it depends on
+        result = label_texts(
+            ranker,
+            search.masks or [],
+            search.pixels,
+            task.texts,
+            auto=task.search.settings,
+            image=search.image,
+            progress=lambda done, total: emit(Step("Looking at the masks", done, total) if total else None),
+        )
+        mapped = task.mapped if task.mapped is not None and task.mapped < len(task.texts) else None
+        scores = None if mapped is None else score_map(result.candidates, result.scores[:, mapped], search.image.shape)
+        emit(Ranked(task, result, scores))
+
+    def _load(self, task: TextTask, emit: Emit) -> TextRanker:
+        """Return the ranker of the CLIP, which is loaded if it is not at hand."""
+        import_dynamo()
+        from napari_sam.inference.text_ranking import TextRanker
+        from napari_sam.model.clip import load_clip
+
+        clip = task.clip
+        if self._ranker is None or clip != self._clip:
+            if isinstance(clip, str):
+                emit(Step(f"Loading the CLIP {clip}", 0, 0))
+                clip = load_clip(clip, progress=_reporter(f"Downloading {clip}", emit))
+            self._ranker, self._clip = TextRanker(clip, task.settings), task.clip
+        return self._ranker
+
+    def _masks(self, task: TextTask, emit: Emit) -> _Search:
+        """Return the masks of the task's plane; a search that was cancelled goes on."""
+        from napari_sam.inference.normalization import apply_normalization
+        from napari_sam.inference.picture import open_picture
+        from napari_sam.ops.selection import select_records
+
+        (part,) = task.search.parts
+        key = task.search.how, part.key
+        search = self._searches.get(key)
+        if search is None or task.fresh:
+            image = part.read()
+            if search is None or not np.array_equal(search.image, image):
+                search = self._searches[key] = _Search(image)
+        self._searches.move_to_end(key)
+        while len(self._searches) > KEPT_SEARCHES:
+            self._searches.popitem(last=False)
+        if search.masks is None:
+            self._find(task.search, search, emit)
+            picture = open_picture(search.image, task.search.normalization, None)
+            search.pixels = apply_normalization(picture.image, picture.normalization)
+            search.masks = select_records(search.found, task.search.settings)
+        return search
+
+    def _find(self, task: AutoTask, search: _Search, emit: Emit) -> None:
+        def take(answer: Any) -> None:
+            if isinstance(answer, PartStarted) and answer.fresh:
+                search.found.clear()
+            elif isinstance(answer, Found):
+                search.found.extend(answer.records)
+                answer = Step("Finding masks", answer.done, answer.total)
+            emit(answer if isinstance(answer, Step) else None)
+
+        self._finder.run(task, take)
+
+
+def score_map(
+    records: Sequence[MaskRecord], scores: npt.NDArray[np.float32], shape: tuple[int, ...]
+) -> npt.NDArray[np.uint8]:
+    """Return for each pixel the percent of the best score among the masks that cover it.
+
+    Parameters
+    ----------
+    records
+        n masks.
+    scores
+        (n,) from 0 to 1.
+    shape
+        (H, W) of the image, with or without channels.
+
+    Returns
+    -------
+    array
+        (H, W) uint8, 1 to 100, 0 where no mask is.
+    """
+    painted = np.zeros(shape[:2], np.uint8)
+    percent = np.clip(np.rint(100 * scores), 1, 100).astype(np.uint8)
+    for i in np.argsort(percent, kind="stable").tolist():
+        row0, col0, row1, col1 = records[i].box
+        painted[row0:row1, col0:col1][records[i].patch] = percent[i]
+    return painted
+
+
+def _reporter(text: str, emit: Emit) -> Callable[[int, int], None]:
+    return lambda done, total: emit(Step(text, done, total))
