@@ -100,7 +100,8 @@ class LabelEditor:
         edit = self._apply(writable, erased, current, rows, cols, number)
         self._done.append(edit)
         self._undone.clear()
-        self._highest = max(self.next_label() - 1, number)
+        if label is None or self._highest is not None:  # else nobody asked for the next label, so nothing is read for it
+            self._highest = max(self.next_label() - 1, number)
         return edit
 
     def undo(self) -> Edit | None:
