@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,9 @@ from napari_sam.errors import InputError
 from napari_sam.inference.embedding_cache import EmbeddingCache
 from napari_sam.inference.normalization import Normalization
 from napari_sam.inference.picture import Picture, Progress, encode_batch, open_picture
-from napari_sam.inference.proposals import Proposals
 from napari_sam.inference.scene import Scene
-from napari_sam.inference.views import View, closer_views, coarser_views, list_views
+from napari_sam.inference.survey import Survey, fitting_level, split_region, survey_windows
+from napari_sam.inference.views import View, coarser_views, list_views
 from napari_sam.inference.windows import level_scales
 from napari_sam.model.sam import Sam
 from napari_sam.ops.mask_record import MaskRecord
@@ -24,6 +24,9 @@ from napari_sam.ops.selection import select_records
 from napari_sam.types import Window
 
 __all__ = ["AutoProgress", "AutomaticMaskGenerator"]
+
+T = TypeVar("T")
+Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,35 +139,71 @@ class AutomaticMaskGenerator:
         part = _check_region(region, picture.shape)
         return self._search(picture, part, progress)
 
-    def _search(
-        self, picture: Picture, region: tuple[int, int, int, int], progress: Progress | None
-    ) -> Iterator[AutoProgress]:
+    def _search(self, picture: Picture, region: Box, progress: Progress | None) -> Iterator[AutoProgress]:
         shape = region[2] - region[0], region[3] - region[1]
         if _is_constant(picture.image, region):  # nothing to be seen, whatever a model makes of it
             yield AutoProgress(done=1, total=1)
             return
-        views = list_views(self.model, shape, self.settings, self.point_grids)
-        encoding = _encoding_units(self.model)
-        done, asked, total = 0, 0, sum(encoding + len(view.points) for view in views)
+        count = _Count(_encoding_units(self.model))
+        if self.settings.points == "objects" and self.point_grids is None and self.model.object_head is not None:
+            parts = split_region(region)
+            count.of_parts(self.model, parts)
+            yield count.event()
+            for part, core in parts:
+                views = yield from self._survey(picture, part, core, count, progress)
+                yield from self._ask(picture, part, views, count, progress)
+        else:
+            views = list_views(self.model, shape, self.settings, self.point_grids)
+            count.expect(views)
+            yield count.event()
+            yield from self._ask(picture, region, views, count, progress)
+        count.done = count.total
+        yield count.event()
+
+    def _survey(
+        self, picture: Picture, part: Box, core: Box, count: _Count, progress: Progress | None
+    ) -> Generator[AutoProgress, None, list[View]]:
+        """Look for objects, twice where their size asks for another scale; return the views to ask for them."""
+        shape = part[2] - part[0], part[3] - part[1]
+        size = self.settings.object_size
+        survey = Survey(self.model, shape, fitting_level(size) if size else 0)
+        while True:
+            for some in _in_batches(survey.windows, encode_batch(self.model)):
+                shifted = [_shifted(window, part) for window in some]
+                decoders = picture.look_at_all(self.model, shifted, self.cache, progress)
+                for window, decoder in zip(some, decoders, strict=True):
+                    assert decoder.objects is not None  # noqa: S101 - the model has an object head
+                    survey.add(window, decoder.objects)
+                count.done += count.encoding * len(some)
+                yield count.event()
+            level = survey.level if size or survey.level else survey.better_level()
+            if level == survey.level:
+                break
+            survey = Survey(self.model, shape, level)
+            count.total += count.encoding * len(survey.windows)
+        views = survey.views((core[0] - part[0], core[1] - part[1], core[2] - part[0], core[3] - part[1]))
+        count.expect(views)
+        return views
+
+    def _ask(
+        self, picture: Picture, region: Box, views: list[View], count: _Count, progress: Progress | None
+    ) -> Iterator[AutoProgress]:
+        """Ask the points or boxes of views, and for those whose masks run out of a window again from farther away."""
+        shape = region[2] - region[0], region[3] - region[1]
         last = len(level_scales(shape, self.model.img_size)) - 1
-        yield AutoProgress(done=0, total=total)
         while views:
             cut: dict[int, list[npt.NDArray[np.float64]]] = {}
-            small: list[Proposals] = []
             for some in _in_batches(views, encode_batch(self.model)):
                 windows = [_shifted(view.window, region) for view in some]
                 decoders = picture.look_at_all(self.model, windows, self.cache, progress)
-                done += encoding * len(some)
-                yield AutoProgress(done=done, total=total, asked=asked)
+                count.done += count.encoding * len(some)
+                yield count.event()
                 for view, decoder in zip(some, decoders, strict=True):
                     scene = Scene(self.model, self.settings, picture, region, view, decoder)
-                    total += len(scene.points) - len(view.points)
                     for dealt, prompts, found in scene.search():
-                        done += dealt
-                        asked += prompts
-                        yield AutoProgress(done=done, total=total, found=tuple(found), asked=asked)
-                    if scene.closer is not None:
-                        small.append(scene.closer)
+                        count.done += dealt
+                        count.asked += prompts
+                        yield count.event(found)
                     if 0 <= view.level < last and self.model.spec.windowed:
                         cut.setdefault(view.level, []).extend(scene.cut)
             views = [
@@ -173,11 +212,27 @@ class AutomaticMaskGenerator:
                 if points
                 for coarser in coarser_views(self.model, shape, np.array(points), level)
             ]
-            if small:
-                points, boxes = (np.concatenate([getattr(p, name) for p in small]) for name in ("points", "boxes"))
-                views += closer_views(self.model, shape, points, boxes, last + 1)
-            total += sum(encoding + len(view.points) for view in views)
-        yield AutoProgress(done=total, total=total, asked=asked)
+            count.expect(views)
+
+
+@dataclass
+class _Count:
+    """Count the work, in prompts; an encoding counts as `encoding` of them."""
+
+    encoding: int
+    done: int = 0
+    total: int = 0
+    asked: int = 0
+
+    def of_parts(self, model: Sam, parts: Sequence[tuple[Box, Box]]) -> None:
+        shapes = ((part[2] - part[0], part[3] - part[1]) for part, _ in parts)
+        self.total = sum(self.encoding * len(survey_windows(shape, model.img_size, 0)) for shape in shapes)
+
+    def expect(self, views: Sequence[View]) -> None:
+        self.total += sum(self.encoding + len(view.points) for view in views)
+
+    def event(self, found: Sequence[MaskRecord] = ()) -> AutoProgress:
+        return AutoProgress(done=self.done, total=self.total, asked=self.asked, found=tuple(found))
 
 
 def _is_constant(image: Any, region: tuple[int, int, int, int]) -> bool:
@@ -187,8 +242,8 @@ def _is_constant(image: Any, region: tuple[int, int, int, int]) -> bool:
     return all((np.asarray(block) == first).all() for block in blocks)
 
 
-def _in_batches(views: Sequence[View], size: int) -> Iterator[Sequence[View]]:
-    return (views[start : start + size] for start in range(0, len(views), size))
+def _in_batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _shifted(window: Window, region: tuple[int, int, int, int]) -> Window:

@@ -12,9 +12,8 @@ from napari_sam.config.auto import AutoSettings
 from napari_sam.inference.mask_upsampler import MaskUpsampler, UpsampledMask
 from napari_sam.inference.picture import Picture, batch_size
 from napari_sam.inference.preprocess import to_model_xy
-from napari_sam.inference.proposals import Proposals, propose
 from napari_sam.inference.views import View
-from napari_sam.inference.windows import CLOSE_SCALE, touches_inner_edge
+from napari_sam.inference.windows import touches_inner_edge
 from napari_sam.model.folded_decoder import FoldedDecoder
 from napari_sam.model.sam import Sam
 from napari_sam.ops.crops import near_crop_edge
@@ -67,12 +66,6 @@ class Scene:
         self._cell = window.height * window.width / settings.points_in_layer(0) ** 2  # pixels for each point
         self._sure_stability = 1 - (1 - settings.stability_score_thresh) * (1 - SURE_SHARE)
         self.points, self.boxes = view.points, view.boxes
-        self.closer: Proposals | None = None  # what is better looked at from nearby
-        if view.proposes:
-            proposals = propose(model, view, decoder, self._shape)
-            if max(window.scale) < CLOSE_SCALE:
-                self.closer, proposals = proposals.split(proposals.small(model.img_size))
-            self.points, self.boxes = proposals.points, proposals.boxes
         self.cut: list[npt.NDArray[np.float64]] = []  # points whose masks run out of the window
 
     def search(self) -> Iterator[tuple[int, int, list[MaskRecord]]]:

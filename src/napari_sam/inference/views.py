@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from napari_sam.model.sam import Sam
 from napari_sam.ops.crops import crop_boxes, point_grid
 from napari_sam.types import Window
 
-__all__ = ["View", "closer_views", "coarser_views", "list_views"]
+__all__ = ["View", "coarser_views", "list_views"]
 
 Points = npt.NDArray[np.float64]
 
@@ -36,8 +36,6 @@ class View:
         Scale of a windowed model: an index of `level_scales`; -1, -2 … look twice, four times as closely.
     boxes
         (n, 4) boxes (row0, col0, row1, col1) to ask instead of the points that lie in them, or None.
-    proposes
-        Whether what the model itself proposes takes the place of the points.
     """
 
     window: Window
@@ -45,7 +43,6 @@ class View:
     group: int
     level: int = 0
     boxes: Points | None = None
-    proposes: bool = False
 
     @property
     def box(self) -> tuple[int, int, int, int]:
@@ -74,9 +71,7 @@ def list_views(
         For each layer (n, 2) points as shares (row, col) of the crop's sides, instead of even grids.
     """
     if model.spec.windowed:
-        views = _window_views(model, shape, settings, grids)
-        proposes = settings.points == "objects" and grids is None and model.object_head is not None
-        return [replace(view, proposes=proposes) for view in views]
+        return _window_views(model, shape, settings, grids)
     views = []
     for number, (box, layer) in enumerate(crop_boxes(shape, settings.crop_n_layers, settings.crop_overlap_ratio)):
         side = settings.points_in_layer(layer)
@@ -84,15 +79,6 @@ def list_views(
         size = np.array([box[2] - box[0], box[3] - box[1]])
         views.append(View(view_of(model, box), shares * size + np.array(box[:2]), number))
     return views
-
-
-def closer_views(model: Sam, shape: tuple[int, int], points: Points, boxes: Points, group: int) -> list[View]:
-    """List the views that show small objects twice as large: the (n, 2) middles and (n, 4) boxes of each."""
-    views: dict[Window, list[int]] = {}
-    for number, point in enumerate(points):
-        window = window_around(shape, model.img_size, (float(point[0]), float(point[1])), -1)
-        views.setdefault(window, []).append(number)
-    return [View(window, points[own], group, -1, boxes[own]) for window, own in views.items()]
 
 
 def coarser_views(model: Sam, shape: tuple[int, int], points: Points, level: int) -> list[View]:

@@ -15,10 +15,11 @@ from napari_sam.widgets.setting_editors import Editor, NumberSlider, describe_fi
 
 __all__ = ["SettingsForm"]
 
-BASIC = ("points_per_side", "crop_n_layers", "mode")
+BASIC = ("points", "object_size", "points_per_side", "crop_n_layers", "mode")
 SLIDERS = ("pred_iou_thresh", "stability_score_thresh", "min_area", "max_area")
 NAMES = {
     "points": "Ask",
+    "object_size": "Object size",
     "points_per_side": "Points per side",
     "points_per_batch": "Points at once",
     "pred_iou_thresh": "Score from",
