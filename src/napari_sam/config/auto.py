@@ -35,7 +35,8 @@ class AutoSettings:
         Usual diameter of the objects in pixels, which decides how closely the model looks where "objects" are asked; 0
         estimates it.
     points_per_side
-        Points along the long and the short side of what the model sees at once; 32 means 1024 prompts.
+        Points along the long and the short side of what the model sees at once; 32 means 1024 prompts. Given without
+        `points` it means the grid.
     points_per_batch
         Prompts decoded at once; 0 chooses what the device does best. Results do not depend on it.
     pred_iou_thresh
@@ -160,6 +161,8 @@ def load_auto_settings(
 ) -> AutoSettings:
     """Merge a preset, a TOML file and overrides (None means not given), the later ones first in rank.
 
+    Who gives `points_per_side` and not `points` means the grid.
+
     Raises
     ------
     InputError
@@ -167,11 +170,11 @@ def load_auto_settings(
     """
     if preset not in AUTO_PRESETS:
         raise InputError(f"Unknown preset {preset!r}: choose one of {', '.join(AUTO_PRESETS)}.")
-    values = dict(AUTO_PRESETS[preset])
-    if file is not None:
-        values.update(read_settings_file(file, "automatic"))
-    values.update({key: value for key, value in (overrides or {}).items() if value is not None})
-    return settings_from(AutoSettings, values, "automatic")
+    given = {} if file is None else read_settings_file(file, "automatic")
+    given |= {key: value for key, value in (overrides or {}).items() if value is not None}
+    if "points_per_side" in given:
+        given = {"points": "grid"} | given
+    return settings_from(AutoSettings, AUTO_PRESETS[preset] | given, "automatic")
 
 
 def parse_condition(condition: str) -> tuple[str, str, float]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from napari_sam.config.auto import AUTO_PRESETS, AutoSettings
+from napari_sam.config.auto import AutoSettings, load_auto_settings
 from napari_sam.errors import InputError
 from napari_sam.inference.embedding_cache import EmbeddingCache
 from napari_sam.inference.normalization import Normalization
@@ -67,7 +67,7 @@ class AutomaticMaskGenerator:
     cache
         Where embeddings are kept; share one with a `Predictor` to encode an image once.
     **changes
-        Fields of `AutoSettings` that differ.
+        Fields of `AutoSettings` that differ. Who gives `points_per_side` without `settings` means the grid.
 
     Raises
     ------
@@ -85,8 +85,10 @@ class AutomaticMaskGenerator:
         **changes: Any,
     ) -> None:
         self.model = model
-        preset = "cells" if model.spec.windowed else "natural"
-        self.settings = (settings or AutoSettings(**AUTO_PRESETS[preset])).changed(**changes)
+        if settings is None:
+            self.settings = load_auto_settings("cells" if model.spec.windowed else "natural", overrides=changes)
+        else:
+            self.settings = settings.changed(**changes)
         self.point_grids = None if point_grids is None else _check_grids(point_grids, self.settings.crop_n_layers)
         self.cache = EmbeddingCache() if cache is None else cache
 
