@@ -203,6 +203,23 @@ def test_automatic_masks_and_prompts_take_the_same_windows(tiny_cell_model, enco
     assert encoded == []
 
 
+def test_automatic_masks_take_stored_windows_and_store_new_ones(tiny_cell_model, encoded):
+    generator = AutomaticMaskGenerator(tiny_cell_model, points_per_side=2, pred_iou_thresh=0, stability_score_thresh=0)
+    plain = generator.generate(IMAGE)
+    encoded.clear()
+
+    def stored():
+        store = open_store(tiny_cell_model, open_picture(IMAGE, "auto", None), source="a", precision="float32")
+        again = AutomaticMaskGenerator(tiny_cell_model, generator.settings)
+        return again.generate(IMAGE, store=store)
+
+    assert stored() == plain
+    assert sum(encoded) > 3
+    encoded.clear()
+    assert stored() == plain
+    assert encoded == []
+
+
 def test_everything_that_differs_is_named(tiny_cell_model, tiny_spec_cell, tmp_path):
     path = tmp_path / "here.zarr"
     picture_with_store(tiny_cell_model, path=path, source="a#0")

@@ -52,11 +52,9 @@ class DaskChunks:
         touched = [self._touched(axis, each) for axis, each in enumerate(ranges)]
         places = list(product(*touched))
         for place, chunk in zip(places, self._compute(places), strict=True):
-            inside, into = zip(
-                *(_overlap(each, *self._starts[axis][[i, i + 1]]) for axis, (i, each) in enumerate(zip(place, ranges))),
-                strict=True,
-            )
-            out[into] = chunk[inside]
+            bounds = ((int(starts[i]), int(starts[i + 1])) for starts, i in zip(self._starts, place, strict=True))
+            parts = [_overlap(each, *bound) for each, bound in zip(ranges, bounds, strict=True)]
+            out[tuple(into for _, into in parts)] = chunk[tuple(inside for inside, _ in parts)]
         return out[tuple(slice(None) if isinstance(part, slice) else 0 for part in index)]
 
     def _touched(self, axis: int, wanted: range) -> list[int]:
@@ -71,7 +69,7 @@ class DaskChunks:
 
         if self._graph is None:
             self._graph = dict(self._lazy_graph)
-        keys = [(self._name, *place) for place in places]
+        keys: list[Any] = [(self._name, *place) for place in places]
         tasks, _ = cull(self._graph, keys)
         return [np.asarray(chunk) for chunk in get(tasks, keys)] if keys else []
 

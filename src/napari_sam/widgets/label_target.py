@@ -9,10 +9,17 @@ import numpy as np
 import numpy.typing as npt
 from napari.layers import Labels
 
-from napari_sam.widgets.label_layers import add_labels_layer, check_labels_layer
+from napari_sam.widgets.label_layers import (
+    add_labels_layer,
+    check_labels_layer,
+    find_stored_layer,
+    make_stored_layer,
+    needs_store,
+)
 from napari_sam.widgets.label_refresh import refresh_part
 from napari_sam.widgets.label_watch import LabelWatch
-from napari_sam.widgets.plane import LabelPlane, Plane
+from napari_sam.widgets.plane import LabelPlane, Plane, base_level
+from napari_sam.widgets.stored_labels import adopt_layer, keeper_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -47,7 +54,7 @@ class Written:
     found: npt.NDArray[Any] | None = None
 
     def before(self) -> npt.NDArray[Any]:
-        """Return the (H, W) labels of the plane as they were just before."""
+        """Return the (H, W) labels of the plane, which are in memory, as they were just before."""
         labels = np.array(self.plane[:, :])
         labels[self.edit.rows, self.edit.cols][self.edit.changed] = self.edit.before
         return labels
@@ -80,6 +87,27 @@ class LabelTarget:
         """Choose an existing layer, or None: make a new one when needed."""
         self.layer = layer
 
+    def find(self, image: Image | None) -> None:
+        """Go on with the labels on disk that were made for a large image before, unless a layer for it is chosen.
+
+        Raises
+        ------
+        InputError
+            If they cannot be opened.
+        """
+        if image is None or not needs_store(image):
+            return
+        layer = self.layer
+        if layer is not None and base_level(layer).shape == base_level(image).shape[: image.ndim]:
+            return
+        self.set_layer(find_stored_layer(self._viewer, image))
+
+    @property
+    def place(self) -> str | None:
+        """Where on disk the labels lie; None if they are in memory."""
+        keeper = None if self.layer is None else keeper_of(self.layer)
+        return None if keeper is None else keeper.store.path
+
     def ensure(self, image: Image) -> Labels:
         """Return the labels layer, made over the image if there is none.
 
@@ -89,6 +117,7 @@ class LabelTarget:
             If the chosen layer does not fit the image or cannot be written.
         """
         layer = self.layer if self.layer is not None else self._make(image)
+        adopt_layer(layer)
         check_labels_layer(layer, image)
         return layer
 
@@ -132,7 +161,10 @@ class LabelTarget:
         return written
 
     def _make(self, image: Image) -> Labels:
-        layer = add_labels_layer(self._viewer, image, f"{image.name} labels")
+        if needs_store(image):
+            layer = make_stored_layer(self._viewer, image)
+        else:
+            layer = add_labels_layer(self._viewer, image, f"{image.name} labels")
         self.set_layer(layer)
         return layer
 

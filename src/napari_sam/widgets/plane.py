@@ -150,8 +150,8 @@ class PlaneView:
         return np.asarray(self[:, :], dtype=dtype)
 
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
-        key = key if isinstance(key, tuple) else (key,)
-        rows, cols, *colours = (*key, *(slice(None),) * (self.ndim - len(key)))
+        given = key if isinstance(key, tuple) else (key,)
+        rows, cols, *colours = [*given, *[slice(None)] * (self.ndim - len(given))]
         return np.asarray(self._data[(*self._plane.select(rows, cols), *colours)])
 
 
@@ -186,6 +186,12 @@ class LabelPlane:
     def dtype(self) -> np.dtype[Any]:
         """Type of the labels."""
         return np.dtype(base_level(self.layer).dtype)
+
+    @property
+    def stored(self) -> str | None:
+        """Where on disk the labels lie; None if they are in memory."""
+        keeper = self.layer.metadata.get(KEEPER)
+        return None if keeper is None else str(keeper.store.path)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.array(self[:, :], dtype=dtype)

@@ -240,6 +240,7 @@ class PromptDock(Dock):
         form.candidates.hovered.connect(session.hover)
         form.candidates.chosen.connect(session.choose)
         self._images.picked.connect(session.view.set_layer)
+        session.view.replaced.connect(lambda: self._targets.choose(session.target.layer))  # labels found on disk
         self._targets.picked.connect(session.target.set_layer)
         self._models.picked.connect(session.view.set_model)
         session.changed.connect(self._refresh)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sam.errors import InputError
+from napari_sam.pipeline.large_planes import is_large
 from napari_sam.widgets.drafts import Draft, evolve
 from napari_sam.widgets.engine import Predicted
 from napari_sam.widgets.history import History, SessionState, Step
@@ -18,6 +19,7 @@ from napari_sam.widgets.plane import LabelPlane, Plane
 from napari_sam.widgets.prediction_service import PredictionService
 from napari_sam.widgets.preview import Preview
 from napari_sam.widgets.prompt_layers import PromptLayers
+from napari_sam.widgets.view_region import visible_region
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -156,12 +158,17 @@ class PromptSession(QObject):
         if layer is None:
             raise InputError('There is no labels layer yet: choose one under "Write to" and select a label in it.')
         number = int(layer.selected_label) if label is None else label
-        mask = LabelPlane(layer, plane)[:, :] == number
+        (row0, col0, row1, col1), where = (0, 0, *plane.shape), "this plane"
+        if is_large(plane.shape):
+            (row0, col0, row1, col1), where = visible_region(self.view.place()[0], plane), "what the canvas shows"
+            if is_large((row1 - row0, col1 - col0)):
+                raise InputError("The canvas shows too much of the image to look for a label in it: zoom in.")
+        mask = LabelPlane(layer, plane)[row0:row1, col0:col1] == number
         if number == 0 or not mask.any():
             raise InputError(
-                f"The label {number} is not in this plane of {layer.name!r}: select one that is, with the picker say."
+                f"The label {number} is not in {where} of {layer.name!r}: select one that is, with the picker say."
             )
-        self.set_seed(MaskSeed.of(mask, number))
+        self.set_seed(MaskSeed.of(mask, number, (row0, col0)))
 
     def accept(self) -> int:
         """Write the chosen mask of the current object and return its label."""
@@ -241,7 +248,9 @@ class PromptSession(QObject):
 
     def _hint(self, image: Image, plane: Plane) -> str:
         points, _ = self.layers.read(image, plane)
-        return "Only background so far: click on the object, too." if points else ""
+        if points:
+            return "Only background so far: click on the object, too."
+        return f"Labels are saved in {self.target.place} as you go." if self.target.place else ""
 
     def _leave_plane(self) -> None:
         self.service.cancel()
@@ -254,6 +263,10 @@ class PromptSession(QObject):
         self._drafts.clear()
         self._choices.clear()
         self.service.results.clear()
+        try:
+            self.target.find(self.view.layer)
+        except InputError as error:
+            self.failed.emit(error)
         self._schedule()
 
     # undo
