@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import InputError, OperationCancelled
 from napari_sam.io.journal import pack_array
-from napari_sam.pipeline.large_planes import digest_image, is_large
+from napari_sam.pipeline.large_planes import LARGE_PLANE, digest_image, is_large
 from napari_sam.types import Prompts
 from napari_sam.widgets.candidates import Candidates
 from napari_sam.widgets.drafts import Draft
@@ -115,6 +116,7 @@ class Engine:
         self._predictor: Predictor | None = None
         self._image_key: tuple[Any, ...] | None = None
         self._info: ImageInfo | None = None
+        self._warm = False  # whether the predictor has predicted anything
 
     def run(self, task: Task, answer: Callable[[Answer], None]) -> None:
         """Do a task and answer with progress and predictions.
@@ -136,7 +138,7 @@ class Engine:
         if self._predictor is None or self._predictor.model is not model:
             from napari_sam.inference.predictor import Predictor
 
-            self._predictor, self._image_key = Predictor(model), None
+            self._predictor, self._image_key, self._warm = Predictor(model), None, False
         return self._predictor
 
     def _ready_image(self, predictor: Predictor, task: Task, answer: Callable[[Answer], None]) -> ImageInfo:
@@ -148,6 +150,9 @@ class Engine:
             predictor.set_image(pixels, normalization=task.normalization, progress=report)
             self._info = _describe(pixels, predictor)
             self._image_key = task.image
+            if is_large(predictor.image_shape) and not self._warm:
+                self._warm = True
+                _warm_up(predictor, report)
         return self._info
 
     def _predict(
@@ -176,6 +181,13 @@ class Engine:
             answer(Predicted(task.serial, task.image, step, last, info, packed))
 
 
+def _warm_up(predictor: Predictor, report: Callable[[int, int], None]) -> None:
+    """Predict somewhere, since a model's first prediction takes a second longer than others."""
+    height, width = predictor.image_shape
+    with suppress(InputError):  # pixels that cannot be used, but nobody asked for them
+        predictor.predict([(height // 2, width // 2)], progress=report)
+
+
 def _render(said: ObjectPrompts, predictor: Predictor) -> tuple[Prompts, Window | None]:
     """Turn what was said into prompts; in a large plane, outlines and seeds become logits of one window."""
     shape = predictor.image_shape
@@ -188,7 +200,7 @@ def _render(said: ObjectPrompts, predictor: Predictor) -> tuple[Prompts, Window 
     model = predictor.model
     window, _ = place_window(shape, model.img_size, said.extent(shape), box=True)
     window = fit_to_input(model.spec, window)
-    if is_large((window.height, window.width)):
+    if window.height * window.width > LARGE_PLANE:
         raise InputError("The outline spans too large a part of the image: draw a smaller one.")
     mask = said.moved(-window.row, -window.col).render((window.height, window.width)).mask
     assert mask is not None  # noqa: S101

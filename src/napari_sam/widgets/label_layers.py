@@ -74,19 +74,16 @@ def make_stored_layer(viewer: ViewerModel, image: Image) -> Labels:
 
 
 def _add_stored(viewer: ViewerModel, image: Image, store: LabelStore) -> Labels:
-    layer = _add(viewer, image, list(store.levels), f"{image.name} {store.name}", multiscale=True)
-    layer.metadata[KEEPER] = StoredLabels(store)
+    data = list(store.levels) if len(store.levels) > 1 else store.array
+    layer = _add(viewer, image, data, f"{image.name} {store.name}")
+    layer.metadata[KEEPER] = keeper = StoredLabels(store)
+    layer.events.paint.connect(lambda event: keeper.raise_highest(int(event.source.selected_label)))  # of one level
     return layer
 
 
-def _add(viewer: ViewerModel, image: Image, data: Any, name: str, **how: Any) -> Labels:
+def _add(viewer: ViewerModel, image: Image, data: Any, name: str) -> Labels:
     layer = Labels(
-        data,
-        name=name,
-        affine=data_to_world_matrix(image),
-        units=image.units,
-        axis_labels=image.axis_labels,
-        **how,
+        data, name=name, affine=data_to_world_matrix(image), units=image.units, axis_labels=image.axis_labels
     )
     insert_below_prompts(viewer, layer)
     return layer

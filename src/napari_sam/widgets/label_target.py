@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from napari.layers import Labels
 
+from napari_sam.errors import InputError
+from napari_sam.widgets.brush_window import BrushWindow
 from napari_sam.widgets.label_layers import (
     add_labels_layer,
     check_labels_layer,
@@ -20,6 +22,7 @@ from napari_sam.widgets.label_refresh import refresh_part
 from napari_sam.widgets.label_watch import LabelWatch
 from napari_sam.widgets.plane import LabelPlane, Plane, base_level
 from napari_sam.widgets.stored_labels import adopt_layer, keeper_of
+from napari_sam.widgets.view_region import visible_region
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from napari_sam.widgets.candidates import Patch
 
 __all__ = ["LabelTarget", "Written"]
+
+LARGEST_SIDE = 4096  # pixels that are opened for painting
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ class LabelTarget:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self.layer: Labels | None = None
+        self._brush: BrushWindow | None = None
         self._editors: dict[tuple[Labels, Plane], LabelEditor] = {}
         self._watch = LabelWatch()
         viewer.layers.events.removed.connect(self._on_removed)
@@ -79,6 +85,7 @@ class LabelTarget:
     def close(self) -> None:
         """Let go of viewer and layer."""
         self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self._end_painting()
         self.layer = None
         self._editors.clear()
         self._watch.close()
@@ -121,6 +128,29 @@ class LabelTarget:
         check_labels_layer(layer, image)
         return layer
 
+    def paint_by_hand(self, image: Image, plane: Plane) -> Labels:
+        """Open a layer for napari's brush over what the canvas shows of labels on disk, instead of an earlier one.
+
+        Raises
+        ------
+        InputError
+            If the labels are in memory.
+        """
+        layer = self.ensure(image)
+        keeper = keeper_of(layer)
+        if keeper is None:
+            raise InputError(f"The labels are in memory: select the layer {layer.name!r} and paint in it.")
+        row0, col0, row1, col1 = visible_region(image, plane)
+        (row0, row1), (col0, col1) = _middle(row0, row1), _middle(col0, col1)
+        self._end_painting()
+        self._brush = BrushWindow(self._viewer, layer, plane, (row0, col0, row1, col1), keeper.highest + 1)
+        return self._brush.layer
+
+    def _end_painting(self) -> None:
+        if self._brush is not None:
+            self._brush.close()
+        self._brush = None
+
     def write(
         self, image: Image, plane: Plane, patch: Patch, *, label: int | None = None, overwrite: bool = False
     ) -> Written:
@@ -158,6 +188,8 @@ class LabelTarget:
     def _finish(self, written: Written) -> Written:
         self._watch.leave(written.plane, written.edit.label)
         refresh_part(written.plane.layer, written.plane.plane, written.edit.rows, written.edit.cols)
+        if self._brush is not None:
+            self._brush.take_in()
         return written
 
     def _make(self, image: Image) -> Labels:
@@ -178,3 +210,11 @@ class LabelTarget:
     def _on_removed(self, event: Event) -> None:
         if event.value is self.layer:
             self.set_layer(None)
+        if self._brush is not None and not self._brush.is_open:
+            self._brush = None
+
+
+def _middle(start: int, stop: int) -> tuple[int, int]:
+    """Return the middle of a range that is too long to paint in."""
+    start += max(0, stop - start - LARGEST_SIDE) // 2
+    return start, min(stop, start + LARGEST_SIDE)

@@ -151,7 +151,7 @@ class PlaneView:
 
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
         given = key if isinstance(key, tuple) else (key,)
-        rows, cols, *colours = [*given, *[slice(None)] * (self.ndim - len(given))]
+        rows, cols, *colours = list(given) + [slice(None)] * (self.ndim - len(given))
         return np.asarray(self._data[(*self._plane.select(rows, cols), *colours)])
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sam.errors import InputError
-from napari_sam.pipeline.large_planes import is_large
+from napari_sam.pipeline.large_planes import LARGE_PLANE, is_large
 from napari_sam.widgets.drafts import Draft, evolve
 from napari_sam.widgets.engine import Predicted
 from napari_sam.widgets.history import History, SessionState, Step
@@ -64,6 +64,7 @@ class PromptSession(QObject):
         self._seeds: dict[Plane, MaskSeed] = {}
         self._choices: dict[int, int] = {}
         self._current = 0
+        self._labels_sought = False  # whether labels of the image on disk were looked for
         self._settled = True  # False while a prompt is being dragged
         self._last_state = self._state()
         self._error: BaseException | None = None
@@ -161,7 +162,7 @@ class PromptSession(QObject):
         (row0, col0, row1, col1), where = (0, 0, *plane.shape), "this plane"
         if is_large(plane.shape):
             (row0, col0, row1, col1), where = visible_region(self.view.place()[0], plane), "what the canvas shows"
-            if is_large((row1 - row0, col1 - col0)):
+            if (row1 - row0) * (col1 - col0) > LARGE_PLANE:
                 raise InputError("The canvas shows too much of the image to look for a label in it: zoom in.")
         mask = LabelPlane(layer, plane)[row0:row1, col0:col1] == number
         if number == 0 or not mask.any():
@@ -226,6 +227,8 @@ class PromptSession(QObject):
             if self.view.layer is not None:
                 self.said.emit(str(error))
             return
+        if not self._labels_sought:
+            self._seek_labels(image)
         if self._place != (image, plane):
             self._place, self._current = (image, plane), 0
         before = {draft.number for draft in self.drafts}
@@ -263,10 +266,7 @@ class PromptSession(QObject):
         self._drafts.clear()
         self._choices.clear()
         self.service.results.clear()
-        try:
-            self.target.find(self.view.layer)
-        except InputError as error:
-            self.failed.emit(error)
+        self._labels_sought = False
         self._schedule()
 
     # undo
@@ -288,6 +288,13 @@ class PromptSession(QObject):
         self._update()
 
     # labels
+
+    def _seek_labels(self, image: Image) -> None:
+        self._labels_sought = True
+        try:
+            self.target.find(image)
+        except InputError as error:
+            self.failed.emit(error)
 
     def _accept(self, drafts: list[Draft]) -> list[int]:
         if self._place is None or not drafts:
