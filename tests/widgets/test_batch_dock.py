@@ -12,11 +12,14 @@ import napari
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tifffile
 import zarr
 from napari.layers import Labels
 from qtpy.QtCore import Qt
 
 from gui_helpers import LONGEST_PAUSE, longest_pause, wait_for
+from napari_sam.batch.progress import BatchProgress
+from napari_sam.cli.batch import batch
 from napari_sam.config.batch import BatchSettings
 from napari_sam.errors import InputError
 from napari_sam.widgets.batch_dock import BatchDock
@@ -192,11 +195,32 @@ def test_of_a_plate_any_image_can_be_opened(open_batch: OpenBatch, tmp_path: Pat
         dock.open_result("C/3/0")
 
 
+def test_a_stack_opened_from_tiff_is_linked(open_batch: OpenBatch, tmp_path: Path) -> None:
+    stack = np.stack([blobs((200, 200), seed=3, count=5)] * 3)
+    tifffile.imwrite(tmp_path / "stack.tif", stack, ome=True, metadata={"axes": "ZYX"})
+    dock = open_batch()
+    dock.viewer.open(str(tmp_path / "stack.tif"), plugin="napari")
+    dock.set_settings(link="z")
+    dock.wait_idle()
+    assert "z 3, y 200, x 200" in dock._form.found.text()
+    dock.run()
+    dock.wait_idle()
+    labels = np.asarray(dock.open_result().data)
+    np.testing.assert_array_equal(labels[0], labels[2])
+    dock._form.prompts.layers.setCurrentIndex(1)  # its own labels as seeds
+    dock._form.prompts.layers.activated.emit(1)
+    assert dock._form.prompts.line.text() == f"{tmp_path}/stack-labels.zarr/labels/cells"
+
+
 def test_unusable_inputs_are_refused(open_batch: OpenBatch, tmp_path: Path) -> None:
     dock = open_batch()
     dock.viewer.add_image(np.zeros((20, 20), np.uint8), name="drawn")
     with pytest.raises(InputError, match="memory only"):
         dock.set_input("drawn")
+    tifffile.imwrite(tmp_path / "rgb.tif", np.zeros((3, 40, 30), np.uint8), photometric="rgb", planarconfig="separate")
+    dock.viewer.open(str(tmp_path / "rgb.tif"), plugin="napari", name="planar", rgb=False)
+    with pytest.raises(InputError, match="other axes"):  # three channels there, three planes in the layer
+        dock.set_input("planar")
     with pytest.raises(InputError, match="no image"):
         dock.run()
     dock.set_input(tmp_path / "nothing.zarr")
@@ -251,6 +275,8 @@ def test_settings_of_a_job_are_taken_over(open_batch: OpenBatch, source: Path) -
     dock.set_settings(overlap=32)
     dock.wait_idle()
     assert shown(dock._form.adopt)
+    assert "other settings" in dock._form.plan.text()
+    assert dock._form.run.text() == "Run"
     dock.run()
     with pytest.raises(InputError, match="overlap"):
         dock.wait_idle()
@@ -344,7 +370,21 @@ def test_every_call_in_the_guide_exists() -> None:
     assert [call for call in calls if not hasattr(BatchDock, call)] == []
 
 
-def test_defaults_are_those_of_the_command(open_batch: OpenBatch) -> None:
-    dock = open_batch()
-    dock.set_settings(BatchSettings())
-    assert dock.settings == BatchSettings()
+def test_a_fresh_dock_has_the_settings_of_the_command(
+    make_napari_viewer: Any, monkeypatch: pytest.MonkeyPatch, source: Path
+) -> None:
+    """So that either continues what the other began."""
+    seen: list[BatchSettings] = []
+
+    def record(*_: Any, settings: BatchSettings, **__: Any) -> Iterator[BatchProgress]:
+        seen.append(settings)
+        yield BatchProgress(phase="finished", done=1, total=1)
+
+    monkeypatch.setattr("napari_sam.batch.segment_zarr.segment_zarr", record)
+    batch(str(source))
+    viewer = make_napari_viewer()
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-stack", "SAM Batch")
+    dock.set_input(source)
+    dock.run()
+    dock.wait_idle()
+    assert seen[0] == seen[1] == dock.settings

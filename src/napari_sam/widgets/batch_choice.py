@@ -7,7 +7,6 @@ from typing import Any
 
 from napari_sam.config.auto import AutoSettings, load_auto_settings
 from napari_sam.config.batch import BatchSettings
-from napari_sam.errors import InputError
 from napari_sam.widgets.batch_look import suggest_output
 
 __all__ = ["BatchChoice"]
@@ -40,13 +39,6 @@ class BatchChoice:
     def kind(self) -> tuple[str, str, AutoSettings]:
         """What the speed depends on, besides the machine."""
         return self.values["model"], self.values["mode"], self.auto
-
-    def known_settings(self) -> BatchSettings | str:
-        """Return all settings, or a sentence that says what is missing."""
-        try:
-            return self.settings
-        except InputError as error:
-            return str(error)
 
     def take_input(self, location: str, level: int = 0) -> None:
         """Take an image; the output is its own again, unless anyone chose one."""

@@ -18,7 +18,7 @@ from napari_sam.errors import InputError
 from napari_sam.io.zarr_location import absolute
 from napari_sam.widgets.batch_choice import BatchChoice
 from napari_sam.widgets.batch_form import BatchForm
-from napari_sam.widgets.batch_look import Found, Plan, job_record, suggest_output
+from napari_sam.widgets.batch_look import Found, Plan, suggest_output
 from napari_sam.widgets.batch_place import Arrivals, are_seeds, image_place, lies_on_disk, seeds_place
 from napari_sam.widgets.batch_result import show_labels
 from napari_sam.widgets.batch_runner import BatchResult, BatchRunner, BatchTask
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from napari_sam.batch.segmenters import Segmenter
 
 __all__ = ["BatchDock"]
+
+WIDTH = 350  # room for everything unfolded and a scroll bar
 
 
 class BatchDock(QWidget):
@@ -54,6 +56,7 @@ class BatchDock(QWidget):
         scroll = TallScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setWidget(form)
+        scroll.setMinimumWidth(WIDTH)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(scroll)
@@ -63,7 +66,7 @@ class BatchDock(QWidget):
         self._result: BatchResult | None = None
         self._lost: BaseException | None = None  # what is wrong with the input
         self._error: BaseException | None = None  # what the job failed with
-        self._rates: dict[tuple[str, ...], float] = {}  # megapixels a second, by what was run
+        self._rates: dict[tuple[str, str, AutoSettings], float] = {}  # megapixels a second, by what was run
         self._images = LayerChoice(viewer, form.input.layers, lies_on_disk, "a layer, or below a path or address")
         self._seeds = LayerChoice(viewer, form.prompts.layers, are_seeds, "a layer, or below a path")
         self._models = ModelChoice(form.model)
@@ -89,13 +92,12 @@ class BatchDock(QWidget):
         known = isinstance(source, str) and source in self._viewer.layers
         layer = self._viewer.layers[source] if known else source
         if isinstance(layer, str | Path):
-            self._images.choose(None)
-            self._take_input(absolute(layer))
-            return
-        if not isinstance(layer, Image):
+            place, level = absolute(layer), 0
+        elif isinstance(layer, Image):
+            place, level = image_place(layer)
+        else:
             raise InputError(f"The layer {layer.name!r} is not an image: choose an image layer, a path or an address.")
-        place, level = image_place(layer)
-        self._images.choose(layer)
+        self._images.choose(layer if isinstance(layer, Image) else None)
         self._take_input(place, level)
 
     def set_output(self, output: str | Path | None) -> None:
@@ -227,12 +229,7 @@ class BatchDock(QWidget):
         return str(self._form.status.text())
 
     def open_result(self, name: str | None = None) -> Labels:
-        """Add the labels as a layer that is read as it is looked at, and return it.
-
-        Parameters
-        ----------
-        name
-            Of an image of a plate, as "A/1/0"; None: the one chosen in the dock, or the only one.
+        """Add the labels as a layer that is read as it is looked at; of a plate those of the image NAME, as "A/1/0".
 
         Raises
         ------
@@ -275,7 +272,9 @@ class BatchDock(QWidget):
         for name, action in actions.items():
             getattr(form, name).clicked.connect(without_argument(guarded(action)))
         form.input.entered.connect(lambda place: guarded(lambda: self.set_input(place))())
-        self._images.picked.connect(lambda layer: guarded(lambda: self._pick(layer))())
+        self._images.picked.connect(
+            lambda layer: guarded(lambda: self.set_input(layer) if layer else self._take_input(""))()
+        )
         form.output.entered.connect(lambda place: guarded(lambda: self.set_output(place or None))())
         form.into.activated.connect(without_argument(guarded(self._on_into)))
         form.prompts.entered.connect(lambda place: self._on_changed("prompts", place))
@@ -295,14 +294,6 @@ class BatchDock(QWidget):
     def _check_idle(self) -> None:
         if self._runner.busy:
             raise InputError("A job is going on: wait for its end or stop it.")
-
-    # what the user chose
-
-    def _pick(self, layer: Image | None) -> None:
-        if layer is None:
-            self._take_input("")
-        else:
-            self.set_input(layer)
 
     def _on_arrival(self, layer: Layer) -> None:
         """Take the first image that comes from a disk."""
@@ -342,8 +333,6 @@ class BatchDock(QWidget):
             self._reporter.report(error)
         self._show()
 
-    # what is shown
-
     def _show(self) -> None:
         """Show what was chosen, and look at it."""
         self._form.show_choice(self._choice)
@@ -351,22 +340,15 @@ class BatchDock(QWidget):
         if not self._choice.location:
             self._show_plan("")
             return
-        known = self._choice.known_settings()
-        if isinstance(known, str):
-            self._show_plan(known)
-        self._runner.look(
-            self._choice.location, self._choice.output, known if isinstance(known, BatchSettings) else None
-        )
+        settings: BatchSettings | None = None
+        try:
+            settings = self.settings
+        except InputError as error:  # something is still missing
+            self._show_plan(str(error))
+        self._runner.look(self._choice.location, self._choice.output, settings)
 
     def _show_plan(self, problem: str = "") -> None:
-        form, plan = self._form, self._plan
-        there = plan is not None and (plan.done is not None or bool(plan.there))
-        others = plan is not None and plan.job_settings not in (None, job_record(self.settings))
-        form.restart.setVisible(there)
-        form.adopt.setVisible(others)
-        form.run.setText("Go on" if plan is not None and plan.done is not None else "Run")
-        form.show_results(plan.there if plan is not None else ())
-        form.plan.setText(problem if plan is None else plan.text(self._rates.get(self._choice.kind, 0.0)))
+        self._form.show_plan(self._plan, self._rates.get(self._choice.kind, 0.0), problem)
 
     def _on_found(self, found: Found) -> None:
         self._form.found.setText(found.text)
@@ -391,7 +373,7 @@ class BatchDock(QWidget):
             self._reporter.say("")
             if progress.rate and self._plan is not None:
                 self._rates[self._choice.kind] = progress.rate * self._plan.pixels / self._plan.tiles / 1e6
-                self._form.plan.setText(self._plan.text(self._rates[self._choice.kind]))
+                self._show_plan()
 
     def _on_ended(self, result: BatchResult, error: BaseException | None) -> None:
         self._result, self._error = result, error

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from napari_sam.batch.progress import BatchProgress, FailedUnit
     from napari_sam.widgets.batch_choice import BatchChoice
+    from napari_sam.widgets.batch_look import Plan
 
 __all__ = ["BatchForm"]
 
@@ -94,7 +95,10 @@ class BatchForm(QWidget):
         self.failed = QListWidget()
         self.failed.setFixedHeight(5 * self.fontMetrics().lineSpacing() + 8)
         self.failed.setToolTip("What failed, and why; Run tries it again")
+        self.failed.setWordWrap(True)
+        self.failed.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.failures = make_group("Failed", self.failed)
+        self.failures.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.results = make_combo("Whose labels to open")
         self.open_result = make_button("Open result", "Show the labels as a layer, as far as they are written")
         self.status = _sentence("")
@@ -126,6 +130,15 @@ class BatchForm(QWidget):
         if not choice.location:
             self.found.setText(NOTHING)
         self.show_parts()
+
+    def show_plan(self, plan: Plan | None, rate: float, problem: str = "") -> None:
+        """Show a plan, at `rate` megapixels a second, or why there is none."""
+        continues = plan is not None and plan.done is not None and not plan.other_job
+        self.run.setText("Go on" if continues else "Run")
+        self.restart.setVisible(plan is not None and (plan.done is not None or bool(plan.there)))
+        self.adopt.setVisible(plan is not None and plan.other_job)
+        self.show_results(plan.there if plan is not None else ())
+        self.plan.setText(problem if plan is None else plan.text(rate))
 
     def show_idle(self) -> None:
         """Show that no job is going on."""

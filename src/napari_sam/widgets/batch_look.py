@@ -18,7 +18,7 @@ from napari_sam.io.zarr_location import is_remote
 if TYPE_CHECKING:
     from napari_sam.config.batch import BatchSettings
 
-__all__ = ["Found", "Plan", "duration_text", "job_record", "look_at", "plan_job", "suggest_output"]
+__all__ = ["Found", "Plan", "duration_text", "look_at", "plan_job", "suggest_output"]
 
 LABEL_BYTES = 4
 PYRAMID = 4 / 3  # all levels together, of the finest
@@ -79,6 +79,8 @@ class Plan:
         Tiles that an earlier job has done; None where there was no job.
     job_settings
         Of the earlier job, as plain values.
+    other_job
+        Whether they are other ones than those of this plan, so that the job cannot be continued.
     free
         Bytes free at the output, None where that is not known.
     """
@@ -92,6 +94,7 @@ class Plan:
     there: tuple[str, ...]
     done: int | None
     job_settings: dict[str, Any] | None
+    other_job: bool
     free: int | None
 
     @property
@@ -104,16 +107,17 @@ class Plan:
         images = f"{self.images} images, " if self.images > 1 else ""
         mega = self.pixels / 1e6
         work = f"{images}{_count(self.planes, 'plane')}, {_count(self.tiles, 'tile')}, {_number(mega)} megapixels"
-        left = mega * (1 - (self.done or 0) / max(1, self.tiles))
         disk = f"Disk: at most {_bytes(self.label_bytes)}"
         if self.free is not None:
             disk += f", {_bytes(self.free)} are free"
-        left = mega * (1 - (self.done or 0) / max(1, self.tiles))
+        left = mega * (1 - (0 if self.other_job else self.done or 0) / max(1, self.tiles))
         time = "Time: unknown until the first tile is done"
         if rate:
             time = f"Time: about {duration_text(left / rate)}, at the {_number(rate)} megapixels/s measured last"
         lines = [work, time, disk]
-        if self.done is not None and self.done < self.tiles:
+        if self.other_job:
+            lines.append("<b>A job with other settings lies there</b>: take them over, or choose another name.")
+        elif self.done is not None and self.done < self.tiles:
             lines.append(
                 f"<b>A job lies there</b>, {self.done} of {self.tiles} tiles are done: <b>Go on</b> continues it."
             )
@@ -181,13 +185,9 @@ def plan_job(found: Found, output: str | None, settings: BatchSettings) -> Plan:
         there=tuple(name for name, (_, goal) in goals.items() if labels_exist(goal, settings.label)),
         done=done,
         job_settings=record,
+        other_job=record is not None and record != _job_record(settings),
         free=_free(output or found.location),
     )
-
-
-def job_record(settings: BatchSettings) -> dict[str, Any]:
-    """Return settings as the file of a job has them."""
-    return {name: value for name, value in settings.as_record().items() if name != "retries"}
 
 
 def suggest_output(location: str) -> str:
@@ -204,6 +204,10 @@ def duration_text(seconds: float) -> str:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _job_record(settings: BatchSettings) -> dict[str, Any]:
+    return {name: value for name, value in settings.as_record().items() if name != "retries"}
 
 
 def _tiles_done(journal: Path) -> int:

@@ -136,8 +136,8 @@ def image_place(layer: Image) -> tuple[str, int]:
             f"The layer {layer.name!r} lies in memory only: save it as OME-Zarr or TIFF first, or use SAM Auto."
         )
     raise InputError(
-        f"The layer {layer.name!r} shows {place}, which is no OME-Zarr, Zarr array or TIFF with its pixels: save it as "
-        "one, or use SAM Auto."
+        f"The layer {layer.name!r} shows {place}, which jobs cannot read, or read with other axes: save it as "
+        "OME-Zarr or OME-TIFF first, or use SAM Auto."
     )
 
 

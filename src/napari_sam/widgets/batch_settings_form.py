@@ -26,12 +26,12 @@ NAMES = {
     "pixel_size": "Pixel size",
     "normalization": "Brightness",
     "link": "Link objects",
-    "link_threshold": "Overlap (IoU) from",
-    "link_gap": "Missing planes",
+    "link_threshold": "Link from IoU",
+    "link_gap": "Link over gaps",
     "tile": "Tile",
     "overlap": "Overlap",
-    "threads": "Threads a worker",
-    "retries": "Tries after a failure",
+    "threads": "Threads",
+    "retries": "Tries again",
     "device": "Device",
     "precision": "Precision",
 }
@@ -49,8 +49,9 @@ class BatchEditors(QObject):
         self.mode = _named(MODES, self._tell("mode"))
         text = list(MODES).index("text")
         model = self.mode.model()
-        assert isinstance(model, QStandardItemModel)  # noqa: S101 - that of every plain combo box
-        model.item(text).setEnabled(False)
+        item = model.item(text) if isinstance(model, QStandardItemModel) else None
+        assert item is not None  # noqa: S101 - every plain combo box has such a model
+        item.setEnabled(False)
         self.mode.setItemData(text, NO_TEXT, Qt.ItemDataRole.ToolTipRole)
         self.level = make_combo("")
         self.level.activated.connect(lambda index: self.changed.emit("level", index))
