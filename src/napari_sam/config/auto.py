@@ -142,7 +142,7 @@ class AutoSettings:
 _OBJECTS: dict[str, Any] = {
     "points": "objects",
     "points_per_side": 16,
-    "pred_iou_thresh": 0.5,
+    "pred_iou_thresh": 0.65,
     "stability_score_thresh": 0.6,
     "box_nms_thresh": 0.3,
     "crop_nms_thresh": 0.3,
@@ -151,7 +151,7 @@ _OBJECTS: dict[str, Any] = {
 }
 AUTO_PRESETS: dict[str, dict[str, Any]] = {
     "natural": {},
-    "cells": {**_OBJECTS, "min_mask_region_area": 10, "min_area": 10},
+    "cells": {**_OBJECTS, "min_mask_region_area": 15, "min_area": 15},
     "tissue": {**_OBJECTS, "min_mask_region_area": 30, "min_area": 30},
 }
 

@@ -18,7 +18,7 @@ from napari_sam.ops.mask_record import MaskRecord
 from napari_sam.widgets.auto_form import AutoForm
 from napari_sam.widgets.auto_session import AutoSession
 from napari_sam.widgets.auto_summary import count_text, result_text
-from napari_sam.widgets.dock import Dock, plain_viewer
+from napari_sam.widgets.dock import ImageDock, plain_viewer
 from napari_sam.widgets.layer_choice import LayerChoice, find_layer, first_image, is_image
 from napari_sam.widgets.mask_dialogs import ask_open_masks, ask_save_masks
 from napari_sam.widgets.model_choice import ModelChoice, is_windowed
@@ -39,7 +39,7 @@ __all__ = ["AutoDock"]
 REGION = "SAM Auto region"
 
 
-class AutoDock(Dock):
+class AutoDock(ImageDock):
     """Find all objects of an image, choose among them by sliders, and correct them by clicks.
 
     Parameters

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from napari_sam.widgets.image_view import ImageView
 
-__all__ = ["Dock", "plain_viewer"]
+__all__ = ["Dock", "ImageDock", "plain_viewer"]
 
 
 def plain_viewer(viewer: ViewerModel) -> ViewerModel:
@@ -31,10 +31,8 @@ def plain_viewer(viewer: ViewerModel) -> ViewerModel:
     return plain
 
 
-class Session(Protocol):
-    """What a dock asks of its session."""
-
-    view: ImageView
+class Work(Protocol):
+    """What a dock asks of the work behind it."""
 
     @property
     def busy(self) -> bool:
@@ -44,29 +42,39 @@ class Session(Protocol):
         """Return the last error of the threads, once."""
 
 
+class Session(Work, Protocol):
+    """What a dock that shows one image asks of its session."""
+
+    view: ImageView
+
+
 class Form(Protocol):
     """What a dock asks of its form, a widget."""
 
     status: QLabel
+
+
+class ImageForm(Form, Protocol):
+    """What a dock that shows one image asks of its form."""
+
     stretch: QComboBox
 
 
 class Dock(QWidget):
-    """Show a form and hold the session that it belongs to.
+    """Show a form and hold the work that it belongs to.
 
-    Subclasses set `_end`, which ends the session and knows nothing of the dock, so that it can be called when the dock
-    is gone; and `_missing`, how `wait_idle` names what did not come.
+    Subclasses set `_end`, which ends the work and knows nothing of the dock, so that it can be called when the dock is
+    gone; and `_missing`, how `wait_idle` names what did not come.
     """
 
     _missing: str
-    _session: Session
     _form: Form
     _end: Callable[[], None]
 
-    def __init__(self, viewer: ViewerModel, session: Session, form: QWidget) -> None:
+    def __init__(self, viewer: ViewerModel, work: Work, form: QWidget) -> None:
         super().__init__()
         self._viewer = viewer
-        self._session = session
+        self._work = work
         self._form = form  # type: ignore[assignment]  # a widget with the attributes of Form
         self._reporter = Reporter(self._form.status)
         scroll = TallScrollArea()
@@ -75,15 +83,6 @@ class Dock(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(scroll)
-        stretch = self._form.stretch
-        stretch.activated.connect(lambda i: session.view.set_normalization(stretch.itemData(i)))
-
-    def set_normalization(self, normalization: str | tuple[float, float]) -> None:
-        """Choose how values become brightness: "auto", "none", (low, high), or "displayed" as in the layer."""
-        index = self._form.stretch.findData(normalization) if isinstance(normalization, str) else -1
-        if index >= 0:
-            self._form.stretch.setCurrentIndex(index)
-        self._session.view.set_normalization(normalization)
 
     def wait_idle(self, timeout: float = 60) -> None:
         """Process events until nothing more is to come from the threads.
@@ -95,15 +94,15 @@ class Dock(QWidget):
         TimeoutError
             If it takes longer than `timeout` seconds.
         """
-        wait_until(lambda: not self._session.busy, timeout, self._missing)
-        error = self._session.take_error()
+        wait_until(lambda: not self._work.busy, timeout, self._missing)
+        error = self._work.take_error()
         if error is not None:
             raise error
 
     @property
     def busy(self) -> bool:
         """Tell whether anything is still to come."""
-        return self._session.busy
+        return self._work.busy
 
     @property
     def status(self) -> str:
@@ -111,10 +110,30 @@ class Dock(QWidget):
         return str(self._form.status.text())
 
     def event(self, event: QEvent | None) -> bool:
-        """End the session when napari takes the dock out of its window."""
+        """End the work when napari takes the dock out of its window."""
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self._end()
         return bool(super().event(event))
+
+
+class ImageDock(Dock):
+    """A dock that shows a model one image, and writes to labels of it."""
+
+    _session: Session
+    _form: ImageForm
+
+    def __init__(self, viewer: ViewerModel, session: Session, form: QWidget) -> None:
+        super().__init__(viewer, session, form)
+        self._session = session
+        stretch = self._form.stretch
+        stretch.activated.connect(lambda i: session.view.set_normalization(stretch.itemData(i)))
+
+    def set_normalization(self, normalization: str | tuple[float, float]) -> None:
+        """Choose how values become brightness: "auto", "none", (low, high), or "displayed" as in the layer."""
+        index = self._form.stretch.findData(normalization) if isinstance(normalization, str) else -1
+        if index >= 0:
+            self._form.stretch.setCurrentIndex(index)
+        self._session.view.set_normalization(normalization)
 
     def _is_target(self, layer: Layer) -> bool:
         """Tell whether labels of the image can be written to a layer."""

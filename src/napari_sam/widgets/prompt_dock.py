@@ -14,7 +14,7 @@ from napari.layers import Image, Labels
 
 from napari_sam.errors import InputError
 from napari_sam.widgets.bindings import KeyBindings
-from napari_sam.widgets.dock import Dock, plain_viewer
+from napari_sam.widgets.dock import ImageDock, plain_viewer
 from napari_sam.widgets.layer_choice import LayerChoice, find_layer, first_image, is_image
 from napari_sam.widgets.model_choice import ModelChoice
 from napari_sam.widgets.object_prompts import MaskSeed
@@ -32,7 +32,7 @@ __all__ = ["PromptDock"]
 _MODES = {"rectangle": "add_rectangle", "ellipse": "add_ellipse", "polygon": "add_polygon", "path": "add_path"}
 
 
-class PromptDock(Dock):
+class PromptDock(ImageDock):
     """Prompt a model with clicks, boxes, shapes, scribbles and labels, and write what it finds to a labels layer.
 
     Positions are data coordinates of the image layer, in array order: (row, col) in the displayed plane, or with all

@@ -10,22 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import napari
 from napari.layers import Image, Labels, Layer
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog
 
 from napari_sam.errors import InputError
 from napari_sam.model.registry import user_models
-from napari_sam.widgets.form_parts import TallScrollArea
+from napari_sam.widgets.dock import Dock, plain_viewer
 from napari_sam.widgets.layer_choice import LayerChoice, find_layer, first_image, is_image
 from napari_sam.widgets.model_choice import ModelChoice
 from napari_sam.widgets.overlay import is_overlay
-from napari_sam.widgets.reporter import Reporter, without_argument
+from napari_sam.widgets.reporter import without_argument
 from napari_sam.widgets.train_data import LayerPair
 from napari_sam.widgets.train_engine import Estimate, Saved, Started, TrainTask
 from napari_sam.widgets.train_form import TrainForm
 from napari_sam.widgets.train_runner import TrainRunner
 from napari_sam.widgets.train_sources import TrainSources
-from napari_sam.widgets.waiting import wait_until
 
 if TYPE_CHECKING:
     from napari_sam.model.sam import Sam
@@ -38,7 +36,7 @@ MINUTES = 10.0
 HELD_OUT = 20  # percent
 
 
-class TrainDock(QWidget):
+class TrainDock(Dock):
     """Fine-tune a model in the background and add the result to the model lists.
 
     Parameters
@@ -47,23 +45,17 @@ class TrainDock(QWidget):
         The viewer; napari passes it.
     """
 
+    _missing = "The model was not there"
+    _form: TrainForm
+
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        # napari hands plugins a proxy, whose layers are new proxies each time: useless for telling which layer is meant
-        self._viewer = napari_viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
-        self._form = TrainForm()
-        self._reporter = Reporter(self._form.status)
-        self._runner = TrainRunner()
-        scroll = TallScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setWidget(self._form)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scroll)
+        napari_viewer = plain_viewer(napari_viewer)
+        runner = TrainRunner()
+        super().__init__(napari_viewer, runner, TrainForm())
+        self._runner = runner
         self._model: str | Sam = "cells"
         self._more: dict[str, Any] = {}  # settings that have no control
         self._own_name = False  # whether anyone chose a name
-        self._error: BaseException | None = None
         self._result: Saved | None = None
         self._images = LayerChoice(napari_viewer, self._form.image, is_image, "choose an image", eager=True)
         self._labels = LayerChoice(napari_viewer, self._form.labels, _is_target, "choose its labels", eager=True)
@@ -186,7 +178,7 @@ class TrainDock(QWidget):
             settings=self.settings,
             name=name,
         )
-        self._error = self._result = None
+        self._result = None
         self._form.plot.start(task.settings.steps)
         self._form.pictures.clear()
         self._form.scores.clear()
@@ -195,7 +187,7 @@ class TrainDock(QWidget):
 
     def cancel(self) -> None:
         """Stop within one step; the best weights so far become the model."""
-        if self._runner.busy:
+        if self._runner.running:
             self._reporter.say("Stopping after this step.")
             self._runner.cancel()
 
@@ -209,31 +201,17 @@ class TrainDock(QWidget):
         TimeoutError
             If it takes longer than `timeout` seconds.
         """
-        wait_until(lambda: not (self.busy or self._runner.estimating), timeout, "The model was not there")
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
+        super().wait_idle(timeout)
 
     @property
     def busy(self) -> bool:
         """Tell whether a run is going on."""
-        return self._runner.busy
+        return self._runner.running
 
     @property
     def result(self) -> Saved | None:
         """What came of the last run: `name`, `card`, `record` and `stopped`; None without any."""
         return self._result
-
-    @property
-    def status(self) -> str:
-        """The sentence in the status line."""
-        return str(self._form.status.text())
-
-    def event(self, event: QEvent | None) -> bool:
-        """End the session when napari takes the dock out of its window."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self._end()
-        return bool(super().event(event))
 
     def _connect(self) -> None:
         form, runner, guarded = self._form, self._runner, self._reporter.guarded
@@ -271,7 +249,7 @@ class TrainDock(QWidget):
             self.add_folder(path)
 
     def _check_idle(self) -> None:
-        if self._runner.busy:
+        if self._runner.running:
             raise InputError("A run is going on: wait for its end or stop it.")
 
     def _overrides(self) -> dict[str, Any]:
@@ -292,7 +270,7 @@ class TrainDock(QWidget):
             self._form.name.setText(_free(f"{base}_{self._sources.first_name or 'mine'}"))
         if not self.data:
             self._form.memory.setText("")
-        elif not self._runner.busy:
+        elif not self._runner.running:
             self._form.memory.setText("Estimating the memory…")
             self._runner.estimate(self._model, self.settings)
 
@@ -322,7 +300,6 @@ class TrainDock(QWidget):
         self._reporter.say(_outcome(what))
 
     def _on_ended(self, error: BaseException | None) -> None:
-        self._error = error
         if error is not None:
             self._reporter.report(error)
         elif self._result is None:

@@ -41,22 +41,28 @@ class TrainRunner(QObject):
         self._work.arrived.connect(self._on_arrived)
         self._work.ended.connect(self._on_ended)
         self._step = 0
-        self.busy = self.closed = False
+        self._error: BaseException | None = None
+        self.running = self.closed = False
 
     @property
-    def estimating(self) -> bool:
-        """Tell whether an estimate is to come."""
-        return self._work.busy and not self.busy
+    def busy(self) -> bool:
+        """Tell whether a run goes on or an estimate is to come."""
+        return self.running or self._work.busy
+
+    def take_error(self) -> BaseException | None:
+        """Return what the last run failed with, once."""
+        error, self._error = self._error, None
+        return error
 
     def start(self, task: TrainTask) -> None:
         """Fine-tune."""
-        self.busy, self._step = True, 0
+        self.running, self._step, self._error = True, 0, None
         self._work.start(partial(run_task, task))
         self.progressed.emit(0, 0, "Starting")
 
     def estimate(self, model: str | Sam, settings: FinetuneSettings) -> None:
         """Estimate the memory of a run; does nothing while one goes on."""
-        if not self.busy:
+        if not self.running:
             self._work.start(partial(estimate, model, settings))
 
     def cancel(self) -> None:
@@ -65,7 +71,7 @@ class TrainRunner(QObject):
 
     def close(self) -> None:
         """Stop in the same way, and end the thread as soon as the model lets go."""
-        self.busy, self.closed = False, True
+        self.running, self.closed = False, True
         self._work.close()
 
     def _on_arrived(self, item: Any) -> None:
@@ -92,11 +98,11 @@ class TrainRunner(QObject):
         self.progressed.emit(*_bar(progress))
 
     def _on_ended(self, _complete: bool, error: BaseException | None) -> None:
-        if not self.busy:
+        if not self.running:
             if error is not None:
                 self.estimated.emit(error)
             return
-        self.busy = False
+        self.running, self._error = False, error
         self.progressed.emit(0, 0, "")
         self.ended.emit(error)
 
