@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
@@ -35,8 +35,8 @@ class Executor(Protocol):
 
     dashboard: str
 
-    def run(self, function: Callable[..., Any], calls: Iterable[Call]) -> Iterator[Outcome]:
-        """Yield the outcome of each unit as soon as it is there; stop iterating to cancel the rest."""
+    def run(self, function: Callable[..., Any], calls: Iterable[Call]) -> Generator[Outcome, None, None]:
+        """Yield the outcome of each unit as soon as it is there; close it to cancel the rest."""
 
 
 class LocalExecutor:
@@ -44,7 +44,7 @@ class LocalExecutor:
 
     dashboard = ""
 
-    def run(self, function: Callable[..., Any], calls: Iterable[Call]) -> Iterator[Outcome]:
+    def run(self, function: Callable[..., Any], calls: Iterable[Call]) -> Generator[Outcome, None, None]:
         """Yield the outcome of each unit, in order."""
         for name, arguments in calls:
             try:
@@ -61,7 +61,7 @@ class DaskExecutor:
         # without bokeh the address answers, but shows nothing
         self.dashboard = str(client.dashboard_link or "") if importlib.util.find_spec("bokeh") else ""
 
-    def run(self, function: Callable[..., Any], calls: Iterable[Call]) -> Iterator[Outcome]:
+    def run(self, function: Callable[..., Any], calls: Iterable[Call]) -> Generator[Outcome, None, None]:
         """Yield the outcome of each unit, the first to end first.
 
         Raises
@@ -135,7 +135,7 @@ def open_executor(workers: int = 1, scheduler: str | None = None) -> Iterator[Ex
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise InputError(
-            "More than one worker needs dask.distributed: install napari-sam-stack[batch], or take one worker."
+            "More than one worker needs dask.distributed: pip install distributed, or take one worker."
         ) from error
     with contextlib.ExitStack() as stack:
         if scheduler is None:

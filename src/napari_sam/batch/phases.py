@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -78,17 +79,18 @@ class PhaseRunner:
             errors: dict[str, Exception] = {}
             # the executor takes as many of these as it can soon begin
             calls = ((key, (self.spec, *unit.arguments)) for key, unit in list(pending.items()))
-            for outcome in self.executor.run(function, calls):
-                unit = pending[outcome.name]
-                if isinstance(outcome.error, StorageError):
-                    raise outcome.error
-                if outcome.error is not None:
-                    errors[unit.key] = outcome.error
-                    continue
-                self._note(unit, outcome.value)
-                del pending[outcome.name]
-                done += 1
-                yield self._progress(phase, done, len(units), done - before, started)
+            with contextlib.closing(self.executor.run(function, calls)) as outcomes:  # lets go of them when stopped
+                for outcome in outcomes:
+                    unit = pending[outcome.name]
+                    if isinstance(outcome.error, StorageError):
+                        raise outcome.error
+                    if outcome.error is not None:
+                        errors[unit.key] = outcome.error
+                    else:
+                        self._note(unit, outcome.value)
+                        del pending[outcome.name]
+                        done += 1
+                    yield self._progress(phase, done, len(units), done - before, started)
             if not pending:
                 break
         for key, unit in pending.items():

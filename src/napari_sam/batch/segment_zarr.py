@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -96,13 +97,14 @@ def segment_zarr(
     plan = plan_batch(source, output, chosen)
     weights = choose_model(chosen) if segmenter is None else None
     failed: list[FailedUnit] = []
-    with open_executor(workers, scheduler) as executor:
+    # what is under way is let go of before the executor ends, however this is left
+    with open_executor(workers, scheduler) as executor, contextlib.ExitStack() as stack:
         for done, (location, place, name) in enumerate(plan.images):
             events = _segment_image(location, place, chosen, weights, segmenter, executor, restart=restart)
             whole = len(plan.images)
             mine: tuple[FailedUnit, ...] = ()
             try:
-                for event in events:
+                for event in stack.enter_context(contextlib.closing(events)):
                     mine = tuple(_of_item(unit, name) for unit in event.failed)
                     ended = done + (event.phase == "finished")
                     yield replace(event, failed=(*failed, *mine), item=name, items_done=ended, items_total=whole)
@@ -152,7 +154,7 @@ def _segment_image(
     executor: Executor,
     *,
     restart: bool,
-) -> Iterator[BatchProgress]:
+) -> Generator[BatchProgress, None, None]:
     image = _open(location, settings)
     if settings.link and settings.link not in image.stacked:
         raise InputError(

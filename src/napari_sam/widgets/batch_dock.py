@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import napari
 from napari.layers import Image, Labels, Layer
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sam.config.auto import AutoSettings
 from napari_sam.config.batch import BatchSettings
@@ -22,12 +20,10 @@ from napari_sam.widgets.batch_look import Found, Plan, suggest_output
 from napari_sam.widgets.batch_place import Arrivals, are_seeds, image_place, lies_on_disk, seeds_place
 from napari_sam.widgets.batch_result import show_labels
 from napari_sam.widgets.batch_runner import BatchResult, BatchRunner, BatchTask
-from napari_sam.widgets.dock import plain_viewer
-from napari_sam.widgets.form_parts import TallScrollArea
+from napari_sam.widgets.dock import Dock, plain_viewer
 from napari_sam.widgets.layer_choice import LayerChoice
 from napari_sam.widgets.model_choice import ModelChoice
-from napari_sam.widgets.reporter import Reporter, without_argument
-from napari_sam.widgets.waiting import wait_until
+from napari_sam.widgets.reporter import without_argument
 
 if TYPE_CHECKING:
     from napari_sam.batch.progress import BatchProgress
@@ -38,7 +34,7 @@ __all__ = ["BatchDock"]
 WIDTH = 350  # room for everything unfolded and a scroll bar
 
 
-class BatchDock(QWidget):
+class BatchDock(Dock):
     """Plan, run, stop and go on with batch jobs, and open what they made.
 
     Parameters
@@ -47,25 +43,18 @@ class BatchDock(QWidget):
         The viewer; napari passes it.
     """
 
+    _missing = "The labels were not there"
+    _form: BatchForm
+
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._viewer = viewer = plain_viewer(napari_viewer)
-        self._form = form = BatchForm()
-        self._reporter = Reporter(form.status)
-        self._runner = BatchRunner()
-        scroll = TallScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setWidget(form)
-        scroll.setMinimumWidth(WIDTH)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scroll)
+        viewer, form, runner = plain_viewer(napari_viewer), BatchForm(), BatchRunner()
+        super().__init__(viewer, runner, form)
+        self._runner = runner
+        self.setMinimumWidth(WIDTH)
         self._choice = BatchChoice()
         self._segmenter: Segmenter | None = None
         self._plan: Plan | None = None
         self._result: BatchResult | None = None
-        self._lost: BaseException | None = None  # what is wrong with the input
-        self._error: BaseException | None = None  # what the job failed with
         self._rates: dict[tuple[str, str, AutoSettings], float] = {}  # megapixels a second, by what was run
         self._images = LayerChoice(viewer, form.input.layers, lies_on_disk, "a layer, or below a path or address")
         self._seeds = LayerChoice(viewer, form.prompts.layers, are_seeds, "a layer, or below a path")
@@ -186,7 +175,7 @@ class BatchDock(QWidget):
             segmenter=self._segmenter,
             instead=self._choice.suggested_output,
         )
-        self._error = self._result = None
+        self._result = None
         self._form.show_failed(())
         self._form.show_begun()
         self._reporter.say("Getting ready: loading the model, reading the image's brightness.")
@@ -194,7 +183,7 @@ class BatchDock(QWidget):
 
     def cancel(self) -> None:
         """Stop after the units at work; `run` goes on from there, also in another session."""
-        if self._runner.busy:
+        if self._runner.running:
             self._reporter.say("Stopping after the tiles at work.")
             self._runner.cancel()
 
@@ -208,25 +197,17 @@ class BatchDock(QWidget):
         TimeoutError
             If it takes longer than `timeout` seconds.
         """
-        wait_until(lambda: not (self.busy or self._runner.looking), timeout, "The labels were not there")
-        error, self._error = self._error or self._lost, None
-        if error is not None:
-            raise error
+        super().wait_idle(timeout)
 
     @property
     def busy(self) -> bool:
         """Tell whether a job is going on."""
-        return self._runner.busy
+        return self._runner.running
 
     @property
     def result(self) -> BatchResult | None:
         """What came of the last job: `outputs`, `objects`, `failed` and `stopped`; None without any."""
         return self._result
-
-    @property
-    def status(self) -> str:
-        """The sentence in the status line."""
-        return str(self._form.status.text())
 
     def open_result(self, name: str | None = None) -> Labels:
         """Add the labels as a layer that is read as it is looked at; of a plate those of the image NAME, as "A/1/0".
@@ -254,12 +235,6 @@ class BatchDock(QWidget):
         if self._plan is None or self._plan.job_settings is None:
             raise InputError("There is no job to take settings from: choose its image, output and name.")
         self.set_settings(BatchSettings().changed(**self._plan.job_settings))
-
-    def event(self, event: QEvent | None) -> bool:
-        """End the session when napari takes the dock out of its window."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self._end()
-        return bool(super().event(event))
 
     def _connect(self) -> None:
         form, runner, guarded = self._form, self._runner, self._reporter.guarded
@@ -292,7 +267,7 @@ class BatchDock(QWidget):
         self.destroyed.connect(without_argument(self._end))
 
     def _check_idle(self) -> None:
-        if self._runner.busy:
+        if self._runner.running:
             raise InputError("A job is going on: wait for its end or stop it.")
 
     def _on_arrival(self, layer: Layer) -> None:
@@ -336,7 +311,7 @@ class BatchDock(QWidget):
     def _show(self) -> None:
         """Show what was chosen, and look at it."""
         self._form.show_choice(self._choice)
-        self._plan = self._lost = None
+        self._plan = None
         if not self._choice.location:
             self._show_plan("")
             return
@@ -362,7 +337,6 @@ class BatchDock(QWidget):
         self._show_plan()
 
     def _on_lost(self, error: BaseException) -> None:
-        self._lost = error
         self._show_plan()
         self._form.found.setText(str(error))
 
@@ -376,7 +350,7 @@ class BatchDock(QWidget):
                 self._show_plan()
 
     def _on_ended(self, result: BatchResult, error: BaseException | None) -> None:
-        self._result, self._error = result, error
+        self._result = result
         self._form.show_idle()
         self._form.restart.setChecked(False)
         if error is not None:

@@ -96,25 +96,33 @@ class BatchRunner(QObject):
         self._looks.ended.connect(self._on_looked)
         self._finished: dict[str, BatchProgress] = {}
         self._failed: tuple[FailedUnit, ...] = ()
+        self._error: BaseException | None = None  # what the job failed with
+        self._lost: BaseException | None = None  # what is wrong with the input
         self.closed = False
 
     @property
-    def busy(self) -> bool:
+    def running(self) -> bool:
         """Tell whether a job is going on."""
         return self._jobs.busy
 
     @property
-    def looking(self) -> bool:
-        """Tell whether an input is being looked at."""
-        return self._looks.busy
+    def busy(self) -> bool:
+        """Tell whether a job is going on or an input is being looked at."""
+        return self._jobs.busy or self._looks.busy
+
+    def take_error(self) -> BaseException | None:
+        """Return what the job failed with, once, or what is wrong with the input."""
+        error, self._error = self._error or self._lost, None
+        return error
 
     def look(self, location: str, output: str | None, settings: BatchSettings | None) -> None:
         """Look at an input, and plan a job unless the settings are incomplete; the newest look replaces older ones."""
+        self._lost = None
         self._looks.start(partial(_look, location, output, settings))
 
     def start(self, task: BatchTask) -> None:
         """Run a job."""
-        self._finished, self._failed = {}, ()
+        self._finished, self._failed, self._error = {}, (), None
         self._jobs.start(partial(_run, task))
 
     def cancel(self) -> None:
@@ -133,6 +141,7 @@ class BatchRunner(QObject):
 
     def _on_looked(self, _complete: bool, error: BaseException | None) -> None:
         if error is not None:
+            self._lost = error
             self.lost.emit(error)
 
     def _on_progress(self, progress: BatchProgress) -> None:
@@ -149,6 +158,7 @@ class BatchRunner(QObject):
             failed=self._failed,
             stopped=not complete and error is None,
         )
+        self._error = error
         self.ended.emit(result, error)
 
 
