@@ -50,9 +50,7 @@ def main() -> None:
         print(json.dumps(run(Path(arguments.run[0]), int(arguments.run[1]), int(arguments.run[2]))))
         return
     print(f"{describe_machine()}\n")
-    print(
-        "| slide | workers | Mpx with cells / s | objects | model alone | overhead | peak memory | same labels |"
-    )
+    print("| slide | workers | Mpx with cells / s | objects | model alone | overhead | peak memory | same labels |")
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for side in arguments.sides:

@@ -22,6 +22,7 @@ from napari_sam.inference.preprocess import mask_to_logits, resample_logits, to_
 from napari_sam.inference.prompt_check import check_prompts
 from napari_sam.inference.windows import close_up, level_scales, place_around, place_window, touches_inner_edge
 from napari_sam.model.sam import Sam
+from napari_sam.ops.regions import keep_pieces
 from napari_sam.types import Prediction, Prompts, Window
 
 __all__ = ["Predictor", "Progress"]
@@ -311,7 +312,16 @@ class Predictor:
         masks = self._mask_prompt(prompts.mask, window, mask_window)
         attended = decoder.attend(points=points, boxes=boxes, masks=masks)
         logits = decoder.masks(attended, multimask=multimask)
-        return self._prediction(window, logits[0], attended.offered(multimask)[0])
+        result = self._prediction(window, logits[0], attended.offered(multimask)[0])
+        if self.model.spec.windowed and (prompts.points or prompts.mask is None):
+            # a small model sees what is asked for in like objects nearby, too
+            meant = [
+                (r - window.row, c - window.col)
+                for (r, c), kind in zip(prompts.points, prompts.labels, strict=True)
+                if kind
+            ]
+            result = replace(result, patches=np.stack([keep_pieces(patch, meant) for patch in result.patches]))
+        return result
 
     def _prediction(self, window: Window, logits: Tensor, iou: Tensor) -> Prediction:
         order = torch.argsort(iou, descending=True, stable=True)
