@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import napari
+import numpy as np
+import zarr
 from PIL import Image
 from qtpy.QtWidgets import QApplication
 
@@ -21,7 +24,7 @@ WINDOW = (1500, 980)
 
 
 def main() -> None:
-    """Write `dock.png`, `auto.png`, `text.png` (docks at work) and `demo.png` (the demo's overlay without a display)."""
+    """Write `dock.png`, `auto.png`, `text.png`, `batch.png` (docks at work) and `demo.png` (the demo's overlay)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=IMAGES, help="folder of the pictures (default %(default)s)")
     folder: Path = parser.parse_args().output
@@ -31,6 +34,8 @@ def main() -> None:
     photograph_dock(sample, folder / "dock.png")
     photograph_auto(sample, folder / "auto.png")
     photograph_text(sample, folder / "text.png")
+    with tempfile.TemporaryDirectory() as place:
+        photograph_batch(write_slide(sample, Path(place) / "slide.ome.zarr"), folder / "batch.png")
     for path in sorted(folder.glob("*.png")):
         print(path, Image.open(path).size)
 
@@ -84,6 +89,38 @@ def photograph_text(sample: DemoSample, path: Path, clip: str | Clip = "bundled"
     dock.run()
     dock.wait_idle(timeout=600)
     save_window(viewer, path)
+
+
+def photograph_batch(slide: Path, path: Path) -> None:
+    """Segment an OME-Zarr in tiles, open the result, and save the window."""
+    viewer = napari.Viewer(title="napari", show=True)
+    viewer.window.resize(*WINDOW)
+    group = zarr.open_group(slide, mode="r")
+    viewer.add_image([group["0"], group["1"]], rgb=True, name="slide", scale=(0.5, 0.5), units=("um", "um"))
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-stack", "SAM Batch")
+    dock.set_settings(tile=384, overlap=96)
+    dock.run()
+    dock.wait_idle(timeout=1800)
+    dock.open_result()
+    save_window(viewer, path)
+
+
+def write_slide(sample: DemoSample, path: Path) -> Path:
+    """Write the sample as an OME-Zarr 0.5 with two levels, four times as large by mirroring."""
+    image = sample.image[..., :3]  # (H, W, 3)
+    image = np.concatenate([image, image[:, ::-1]], axis=1)
+    image = np.concatenate([image, image[::-1]], axis=0)
+    group = zarr.create_group(path)
+    datasets = []
+    for number, step in enumerate((1, 2)):
+        group.create_array(str(number), data=np.ascontiguousarray(image[::step, ::step]), chunks=(256, 256, 3))
+        scale = [0.5 * step, 0.5 * step, 1.0]
+        moved = [0.25 * (step - 1), 0.25 * (step - 1), 0.0]
+        placed = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": moved}]
+        datasets.append({"path": str(number), "coordinateTransformations": placed})
+    axes = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "yx"] + [{"name": "c", "type": "channel"}]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+    return path
 
 
 def save_window(viewer: napari.Viewer, path: Path) -> None:

@@ -13,7 +13,9 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_sam.batch.segment_zarr import segment_zarr
     from napari_sam.config.auto import AutoSettings
+    from napari_sam.config.batch import BatchSettings
     from napari_sam.config.text import TextSettings
     from napari_sam.errors import NapariSamError
     from napari_sam.inference.mask_generator import AutomaticMaskGenerator
@@ -30,6 +32,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AutoSettings",
     "AutomaticMaskGenerator",
+    "BatchSettings",
     "MaskRecord",
     "NapariSamError",
     "Prediction",
@@ -42,11 +45,13 @@ __all__ = [
     "load_model",
     "masks_to_labels",
     "segment_text",
+    "segment_zarr",
 ]
 
 _HOMES = {
     "AutoSettings": "napari_sam.config.auto",
     "AutomaticMaskGenerator": "napari_sam.inference.mask_generator",
+    "BatchSettings": "napari_sam.config.batch",
     "MaskRecord": "napari_sam.ops.mask_record",
     "NapariSamError": "napari_sam.errors",
     "Prediction": "napari_sam.types",
@@ -58,6 +63,7 @@ _HOMES = {
     "load_model": "napari_sam.model.load",
     "masks_to_labels": "napari_sam.ops.label_image",
     "segment_text": "napari_sam.pipeline.text_segment",
+    "segment_zarr": "napari_sam.batch.segment_zarr",
 }
 
 

@@ -36,7 +36,7 @@ def test_a_data_set_gets_a_summary(folder, tmp_path, capsys):
     summary = json.loads(captured.out)
     assert json.loads(report.read_text()) == summary
     assert summary["settings"]["overlap"] == "score"
-    assert summary["settings"]["min_area"] == 10  # of the preset
+    assert summary["settings"]["min_area"] == 15  # of the preset
     assert [score["image"] for score in summary["by_image"]] == ["0"]
     assert summary["all"]["objects"] == 3
     assert summary["all"]["mean_iou"] > 0.3

@@ -323,7 +323,7 @@ def test_fast_and_exact_find_the_same_nuclei(cells):
     objects = [sample.labels == number for number in np.unique(sample.labels) if number]
     loose, prompts, quality = {}, {}, {}
     for mode in ("exact", "fast"):
-        generator = AutomaticMaskGenerator(cells, **CELLS, mode=mode)
+        generator = AutomaticMaskGenerator(cells, **CELLS, points="grid", mode=mode)
         events = list(generator.stream(sample.image))
         loose[mode] = [record for event in events for record in event.found]
         prompts[mode] = events[-1].asked

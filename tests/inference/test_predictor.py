@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 import zarr
+from scipy import ndimage
 
 from napari_sam.errors import InputError, OperationCancelled
+from napari_sam.inference import predictor as predictor_module
 from napari_sam.inference.embedding_cache import EmbeddingCache
 from napari_sam.inference.normalization import Normalization
 from napari_sam.inference.predictor import Predictor
@@ -282,3 +284,25 @@ def test_infinite_values_in_a_window_are_found_when_it_is_looked_at(tiny_cell_mo
     predictor = ready(tiny_cell_model, image)
     with pytest.raises(InputError, match="1 NaN"):
         predictor.predict(points=[(5, 5)])
+
+
+def test_a_model_of_windows_gives_the_piece_that_was_asked_for(tiny_cell_model, tiny_vit_model):
+    point = (20, 30)
+    pieces = {}
+    for model in (tiny_cell_model, tiny_vit_model):
+        predictor = ready(model)
+        alone = [predictor.predict(points=[point]), predictor.predict(box=(10, 20, 30, 44))]
+        pieces[model] = [ndimage.label(mask, np.ones((3, 3)))[1] for one in alone for mask in one.masks]
+    assert max(pieces[tiny_cell_model]) == 1
+    assert max(pieces[tiny_vit_model]) > 1  # as the authors do
+
+
+def test_a_mask_alone_keeps_all_its_pieces(tiny_cell_model, monkeypatch):
+    mask = np.zeros(SMALL.shape, bool)
+    mask[5:15, 5:15] = mask[30:40, 40:50] = True
+    asked = []
+    monkeypatch.setattr(predictor_module, "keep_pieces", lambda patch, points: asked.append(points) or patch)
+    ready(tiny_cell_model).predict(mask=mask)
+    assert asked == []
+    ready(tiny_cell_model).predict(mask=mask, points=[(8, 8), (20, 20)], point_labels=[1, 0], multimask=False)
+    assert asked[-1] == [(8, 8)]

@@ -1,4 +1,4 @@
-"""The model proposes its own points: one for each object it sees, each asked in one window only."""
+"""The object head says what to ask: a box around each object that it sees, each asked once, at a scale that fits."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, strategies as st
 
 from napari_sam.config.auto import AutoSettings
-from napari_sam.inference import mask_generator
+from napari_sam.inference import mask_generator, survey
 from napari_sam.inference.mask_generator import AutomaticMaskGenerator
 from napari_sam.inference.scene import Scene
+from napari_sam.inference.survey import Survey, fitting_level, split_region, survey_windows
 from napari_sam.model.object_head import ObjectMaps
 from napari_sam.model.sam import Sam
 
@@ -78,3 +80,74 @@ def test_points_of_the_user_come_first(tiny_cell_model, image, bright_objects, m
         tiny_cell_model, AutoSettings(points="objects", pred_iou_thresh=1.0), point_grids=[[[0.5, 0.5], [0.1, 0.1]]]
     )
     assert list(generator.stream(image, normalization="none"))[-1].asked == 2
+
+
+def test_a_large_region_is_surveyed_part_by_part_and_each_object_asked_once(
+    tiny_cell_model, image, bright_objects, monkeypatch
+):
+    monkeypatch.setattr(survey, "PART", 60)
+    monkeypatch.setattr(survey, "HALO", 20)
+    points, asked = asked_points(
+        tiny_cell_model, image, monkeypatch, points="objects", object_size=20, pred_iou_thresh=1.0
+    )
+    assert len(split_region((0, 0, *SHAPE))) > 4
+    # points of different parts count from the part's first pixel: their number tells that none is asked twice
+    assert asked == len(points) == len(CENTRES)
+
+
+@given(st.integers(1, 900), st.integers(1, 900), st.integers(0, 50))
+def test_parts_cover_a_region_and_their_cores_divide_it(height, width, start):
+    region = (start, 2 * start, start + height, 2 * start + width)
+    seen = np.zeros((height, width), int)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(survey, "PART", 100)
+        patch.setattr(survey, "HALO", 30)
+        for part, core in split_region(region):
+            assert part[0] <= core[0] < core[2] <= part[2]
+            assert part[1] <= core[1] < core[3] <= part[3]
+            assert part[0] in (region[0], core[0] - 30)
+            assert part[2] in (region[2], core[2] + 30)
+            seen[core[0] - start : core[2] - start, core[1] - 2 * start : core[3] - 2 * start] += 1
+    assert (seen == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("diameter", "level"), [(3.0, -2), (7.0, -1), (13.9, -1), (14.0, 0), (110.0, 0), (111.0, 1), (500.0, 3)]
+)
+def test_the_scale_fits_the_size_of_the_objects(diameter, level):
+    assert fitting_level(diameter) == level
+
+
+def test_windows_cover_the_region_and_lie_in_it():
+    for shape, level in (((150, 160), 0), ((40, 200), 0), ((150, 160), -1), ((300, 280), 1)):
+        seen = np.zeros(shape, int)
+        for window in survey_windows(shape, 64, level):
+            assert window.row >= 0 <= window.col
+            assert window.row + window.height <= shape[0]
+            assert window.col + window.width <= shape[1]
+            seen[window.slices] += 1
+        assert seen.min() >= 1
+
+
+def test_small_objects_are_surveyed_again_from_nearby(tiny_cell_model, monkeypatch):
+    maps = ObjectMaps(**{name: torch.zeros(1, 32, 32) for name in ("foreground", "middle", "diameter")})
+    maps.foreground[:] = -9.0
+    maps.middle[:] = -9.0
+    for row, col in ((5, 6), (20, 9), (12, 24)):
+        maps.foreground[0, row - 1 : row + 2, col - 1 : col + 2] = 9.0
+        maps.middle[0, row, col] = 3.0
+    for diameter, level in ((7.0, -1), (20.0, 0), (200.0, 1)):
+        maps.diameter[:] = np.log2(diameter)
+        found = Survey(tiny_cell_model, (64, 64))
+        for window in found.windows:
+            found.add(window, maps)
+        assert found.better_level() == level
+
+
+def test_nothing_seen_is_nothing_asked(tiny_cell_model):
+    empty = ObjectMaps(**{name: torch.full((1, 32, 32), -9.0) for name in ("foreground", "middle", "diameter")})
+    found = Survey(tiny_cell_model, (64, 64))
+    for window in found.windows:
+        found.add(window, empty)
+    assert found.better_level() == 0
+    assert found.views() == []

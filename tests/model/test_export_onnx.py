@@ -19,6 +19,7 @@ from napari_sam.model import export_onnx
 from napari_sam.model.build import build_from_spec
 from napari_sam.model.export import export_model
 from napari_sam.model.sam import ImageEmbedding, Sam
+from napari_sam.ops.regions import keep_pieces
 
 Arrays = dict[str, npt.NDArray[np.float32]]
 
@@ -80,9 +81,11 @@ def test_encoder_and_decoder_equal_the_predictor(exported):
     order = np.argsort(-found["iou_predictions"][0, 1:], kind="stable")
     close(found["iou_predictions"][0, 1:][order], expected.scores)
     close(found["low_res_masks"][0, 1:][order], expected.logits)
-    masks = found["masks"][0, 1:][order]
+    masks = found["masks"][0, 1:][order] > 0
     assert masks.shape == (3, 37, 60)
-    assert ((masks > 0) != expected.masks).mean() < 1e-3
+    if model.spec.windowed:  # the predictor's own last step
+        masks = np.stack([keep_pieces(mask, [(10, 25)]) for mask in masks])
+    assert (masks != expected.masks).mean() < 1e-3
 
 
 def test_decoder_takes_boxes_masks_and_any_number_of_points(exported):

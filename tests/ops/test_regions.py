@@ -10,7 +10,7 @@ from scipy import ndimage
 from segment_anything.utils.amg import remove_small_regions
 
 from napari_sam.ops.mask_record import MaskRecord
-from napari_sam.ops.regions import clean_mask, clean_record
+from napari_sam.ops.regions import clean_mask, clean_record, keep_pieces
 
 MASKS = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=14))
 AREAS = st.integers(0, 40)
@@ -97,3 +97,24 @@ def test_a_small_mask_in_a_huge_image_is_cleaned_without_the_image():
     assert changed
     assert cleaned.area == 900
     assert cleaned.box == record.box
+
+
+def test_pieces_at_points_stay_and_without_any_the_largest():
+    mask = np.zeros((12, 20), bool)
+    mask[1:4, 1:4] = mask[6:11, 6:11] = mask[1:3, 15:19] = True
+    first, second, third = (np.zeros_like(mask) for _ in range(3))
+    first[1:4, 1:4] = second[6:11, 6:11] = third[1:3, 15:19] = True
+    np.testing.assert_array_equal(keep_pieces(mask, [(2, 2)]), first)
+    np.testing.assert_array_equal(keep_pieces(mask, [(2.4, 1.6), (2, 17)]), first | third)
+    np.testing.assert_array_equal(keep_pieces(mask, [(4, 4)]), first)  # in the pixel next to it
+    np.testing.assert_array_equal(keep_pieces(mask, [(2, 9)]), second)  # in none
+    np.testing.assert_array_equal(keep_pieces(mask, []), second)
+    np.testing.assert_array_equal(keep_pieces(mask, [(-50, 3)]), second)  # outside
+    np.testing.assert_array_equal(keep_pieces(np.zeros_like(mask), [(2, 2)]), np.zeros_like(mask))
+    np.testing.assert_array_equal(keep_pieces(second, [(0, 0)]), second)  # one piece is what it is
+
+
+def test_pieces_that_touch_at_a_corner_are_one():
+    mask = np.eye(5, dtype=bool)
+    mask[0, 4] = True
+    np.testing.assert_array_equal(keep_pieces(mask, [(0, 0)]), np.eye(5, dtype=bool))

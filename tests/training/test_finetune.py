@@ -72,7 +72,7 @@ def test_the_decoder_learns_on_remembered_embeddings(cell):
     )  # fmt: skip
     reports = list(finetune(cell, [discs(0), discs(1)], settings, held_out=[discs(7), discs(8)]))
     last = reports[-1]
-    assert last.best.mean > last.before.mean + 0.15
+    assert last.best.mean > last.before.mean + 0.1
     assert changed(before, cell) == {"prompt_encoder", "mask_decoder", "object_head"}
     losses = [r.loss for r in reports if r.stage == "training"]
     assert np.mean(losses[-30:]) < 0.8 * np.mean(losses[:30])

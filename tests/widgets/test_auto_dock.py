@@ -78,17 +78,17 @@ def test_the_filter_needs_no_model(open_auto: OpenAuto, tiny_cell_model: Sam, mo
     dock.set_filter(box_nms_thresh=1.0)
     dock.run()
     dock.wait_idle()
-    scores = sorted(record.stability_score for record in dock.records)
+    areas = sorted(record.area for record in dock.records)
     assert encoded == [1]
     monkeypatch.setattr(dock._session.runner._engine, "run", lambda *_: 1 / 0)
     before = dock.labels_layer.data.copy()
-    middle = scores[-5]
-    assert middle > 0
-    dock.set_filter(stability_score_thresh=middle)
-    assert 0 < len(dock.records) < len(scores)
-    assert all(record.stability_score >= middle for record in dock.records)
+    middle = areas[-5]
+    assert areas[0] < middle
+    dock.set_filter(min_area=middle)
+    assert 0 < len(dock.records) < len(areas)
+    assert all(record.area >= middle for record in dock.records)
     assert set(np.unique(dock.labels_layer.data)) - {0} == set(dock.objects)
-    dock.set_filter(stability_score_thresh=0.0)
+    dock.set_filter(min_area=0)
     dock.wait_idle()
     np.testing.assert_array_equal(dock.labels_layer.data, before)  # with the numbers that they had
     assert dock.labels_layer.features["label"].tolist() == np.unique(before)[1:].tolist()

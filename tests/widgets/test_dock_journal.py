@@ -109,6 +109,7 @@ def test_labels_painted_by_hand_are_part_of_it(open_dock: OpenDock, noise: Image
 def test_planes_replay_each_on_its_own(open_dock: OpenDock, noise: Image, tiny_cell_model: Sam) -> None:
     stack = np.stack([noise, noise[::-1], noise[:, ::-1]])
     dock = open_dock(stack)
+    dock.set_keep_existing(False)
     do(
         dock,
         lambda: dock.add_point((0, 20, 22)),

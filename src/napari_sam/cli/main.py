@@ -10,7 +10,9 @@ import typer
 
 import napari_sam
 from napari_sam.cli.auto import auto
+from napari_sam.cli.batch import batch
 from napari_sam.cli.demo import demo
+from napari_sam.cli.embed import embed
 from napari_sam.cli.evaluate import app as evaluate_app
 from napari_sam.cli.export import export
 from napari_sam.cli.models import app as models_app
@@ -54,6 +56,8 @@ app.command()(demo)
 app.add_typer(models_app, name="models")
 app.command()(segment)
 app.command()(auto)
+app.command()(embed)
+app.command()(batch)
 app.command()(train)
 app.command()(train_text)
 app.command()(pretrain)

@@ -35,7 +35,8 @@ class AutoSettings:
         Usual diameter of the objects in pixels, which decides how closely the model looks where "objects" are asked; 0
         estimates it.
     points_per_side
-        Points along the long and the short side of what the model sees at once; 32 means 1024 prompts.
+        Points along the long and the short side of what the model sees at once; 32 means 1024 prompts. Given without
+        `points` it means the grid.
     points_per_batch
         Prompts decoded at once; 0 chooses what the device does best. Results do not depend on it.
     pred_iou_thresh
@@ -137,33 +138,21 @@ class AutoSettings:
         return max(1, int(self.points_per_side / self.crop_n_points_downscale_factor**layer))
 
 
-# What differs from the defaults, which are the authors' for natural images.
+# What differs from the defaults, which are the authors' for natural images. "cells" and "tissue" fit the bundled model.
+_OBJECTS: dict[str, Any] = {
+    "points": "objects",
+    "points_per_side": 16,
+    "pred_iou_thresh": 0.65,
+    "stability_score_thresh": 0.6,
+    "box_nms_thresh": 0.3,
+    "crop_nms_thresh": 0.3,
+    "overlap": "score",
+    "remove_background": True,
+}
 AUTO_PRESETS: dict[str, dict[str, Any]] = {
     "natural": {},
-    "cells": {
-        "points_per_side": 16,
-        "pred_iou_thresh": 0.0,
-        "stability_score_thresh": 0.85,
-        "rank_by": "stability_score",
-        "box_nms_thresh": 0.3,
-        "crop_nms_thresh": 0.3,
-        "min_mask_region_area": 10,
-        "min_area": 10,
-        "overlap": "whole",
-        "remove_background": True,
-    },
-    "tissue": {
-        "points_per_side": 16,
-        "pred_iou_thresh": 0.0,
-        "stability_score_thresh": 0.8,
-        "rank_by": "stability_score",
-        "box_nms_thresh": 0.3,
-        "crop_nms_thresh": 0.3,
-        "min_mask_region_area": 30,
-        "min_area": 30,
-        "overlap": "whole",
-        "remove_background": True,
-    },
+    "cells": {**_OBJECTS, "min_mask_region_area": 15, "min_area": 15},
+    "tissue": {**_OBJECTS, "min_mask_region_area": 30, "min_area": 30},
 }
 
 
@@ -172,6 +161,8 @@ def load_auto_settings(
 ) -> AutoSettings:
     """Merge a preset, a TOML file and overrides (None means not given), the later ones first in rank.
 
+    Who gives `points_per_side` and not `points` means the grid.
+
     Raises
     ------
     InputError
@@ -179,11 +170,11 @@ def load_auto_settings(
     """
     if preset not in AUTO_PRESETS:
         raise InputError(f"Unknown preset {preset!r}: choose one of {', '.join(AUTO_PRESETS)}.")
-    values = dict(AUTO_PRESETS[preset])
-    if file is not None:
-        values.update(read_settings_file(file, "automatic"))
-    values.update({key: value for key, value in (overrides or {}).items() if value is not None})
-    return settings_from(AutoSettings, values, "automatic")
+    given = {} if file is None else read_settings_file(file, "automatic")
+    given |= {key: value for key, value in (overrides or {}).items() if value is not None}
+    if "points_per_side" in given:
+        given = {"points": "grid"} | given
+    return settings_from(AutoSettings, AUTO_PRESETS[preset] | given, "automatic")
 
 
 def parse_condition(condition: str) -> tuple[str, str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
@@ -15,28 +14,13 @@ import numpy.typing as npt
 from napari_sam.data.labelled_image import LabelledImage
 from napari_sam.errors import InputError
 from napari_sam.io.images import as_labels
+from napari_sam.io.large_image import LargeImage, open_large_image
+from napari_sam.io.ome_metadata import ome_attributes
+from napari_sam.io.zarr_location import join, open_node
 
 __all__ = ["list_zarr"]
 
 TILE = 2048  # larger planes are cut, so that a draw never reads a whole slide
-
-Index = tuple[int | slice, ...]
-
-
-@dataclass(frozen=True)
-class _Level:
-    """Hold one level of a pyramid with the names of its axes, and its place in the file for messages."""
-
-    array: Any
-    axes: tuple[str, ...]
-    name: str
-
-    def side(self, axis: str) -> int:
-        return int(self.array.shape[self.axes.index(axis)]) if axis in self.axes else 1
-
-    @property
-    def plane(self) -> tuple[int, int]:
-        return self.side("y"), self.side("x")
 
 
 def list_zarr(
@@ -70,61 +54,30 @@ def list_zarr(
     InputError
         If there is no image, no such label image, or they do not fit.
     """
-    import zarr
-
-    try:
-        group: Any = zarr.open_group(str(path), mode="r")
-        levels = _levels(group, str(path))
-        names = _label_names(group, path)
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise InputError(
-            f"Cannot open {path} as an OME-Zarr image ({str(error).rstrip('.')}): name the group that holds an image "
-            "and its labels."
-        ) from error
-    if level >= len(levels):
-        raise InputError(f"{path} has no level {level}: its levels are numbered 0 to {len(levels) - 1}.")
-    name = _choose(labels, names, path)
-    try:
-        candidates = _levels(group[f"labels/{name}"], f"{path}/labels/{name}")
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise InputError(f"Cannot open the labels {name} of {path}: write them as OME-Zarr labels anew.") from error
-    image = levels[level]
-    chosen = _matching(image, candidates)
+    image = open_large_image(path, level=level)
+    if not image.version:
+        raise InputError(f"Cannot open {path} as an OME-Zarr image: name the group that holds an image and its labels.")
+    name = _choose(labels, _label_names(path), path)
+    labelled = _matching(image, open_large_image(join(path, "labels", name)))
     return [
         LabelledImage(
-            name=f"{image.name} {where}".strip(),
+            name=f"{path}/{image.array.basename} {where}".strip(),
             source=source,
-            read_image=partial(_read, image, index),
-            read_labels=partial(_read_labels, chosen, index),
+            read_image=partial(_read, image, plane, piece),
+            read_labels=partial(_read_labels, labelled, plane, piece),
             channels=channels,
             origin=name,  # never torn by a split: planes and tiles of one image are neighbours
         )
-        for where, index in _pieces(chosen, every)
+        for where, plane, piece in _pieces(labelled, every)
     ], []
 
 
-def _levels(group: Any, name: str) -> list[_Level]:
-    attributes: Any = dict(group.attrs)
-    scales = attributes.get("ome", attributes)["multiscales"][0]
-    levels = []
-    for dataset in scales["datasets"]:
-        array = group[dataset["path"]]
-        axes = scales.get("axes") or list("tczyx"[-array.ndim :])
-        axes = tuple(axis if isinstance(axis, str) else axis["name"] for axis in axes)
-        if len(axes) != array.ndim or not {"y", "x"} <= set(axes):
-            raise ValueError(f"level {dataset['path']} has axes {axes}")
-        levels.append(_Level(array, axes, f"{name}/{dataset['path']}"))
-    return levels
-
-
-def _label_names(group: Any, path: Path) -> list[str]:
+def _label_names(path: Path) -> list[str]:
+    group: Any = open_node(path)
     if "labels" not in group:
         raise InputError(f"{path} has no labels: write label images into its group labels.")
     node = group["labels"]
-    attributes: Any = dict(node.attrs)
-    return [str(name) for name in attributes.get("ome", attributes).get("labels") or sorted(node.group_keys())]
+    return [str(name) for name in ome_attributes(node).get("labels") or sorted(node.group_keys())]
 
 
 def _choose(wanted: str, names: list[str], path: Path) -> str:
@@ -136,29 +89,31 @@ def _choose(wanted: str, names: list[str], path: Path) -> str:
     raise InputError(f"{path} has {found}: choose one of its label images by ?labels=NAME.")
 
 
-def _matching(image: _Level, candidates: list[_Level]) -> _Level:
+def _matching(image: LargeImage, labels: LargeImage) -> LargeImage:
     """Return the label level whose planes are those of the image."""
+    candidates = [labels.at_level(number) for number in range(len(labels.levels))]
     for candidate in candidates:
-        stacked = {axis for axis in image.axes + candidate.axes if axis not in "cyx"}
-        if candidate.plane == image.plane and all(image.side(axis) == candidate.side(axis) for axis in stacked):
+        stacked = set(image.stacked) | set(candidate.stacked)
+        if candidate.shape == image.shape and all(
+            image.sizes.get(axis, 1) == candidate.sizes.get(axis, 1) for axis in stacked
+        ):
             return candidate
     found = " and ".join(str(tuple(candidate.array.shape)) for candidate in candidates)
     raise InputError(
-        f"{image.name} has shape {tuple(image.array.shape)}, its labels {found}: choose another level by ?level=NUMBER."
+        f"Level {image.level} of {image.location} has shape {tuple(image.array.shape)}, its labels {found}: "
+        "choose another level by ?level=NUMBER."
     )
 
 
-def _pieces(level: _Level, every: int) -> Iterator[tuple[str, dict[str, int | slice]]]:
-    """Yield name and index by axis of each tile of each plane."""
-    stacked = [axis for axis in level.axes if axis not in "cyx"]
-    planes = list(product(*(range(level.side(axis)) for axis in stacked)))[::every]
-    rows, cols = (_cuts(side) for side in level.plane)
-    for plane in planes:
+def _pieces(labels: LargeImage, every: int) -> Iterator[tuple[str, dict[str, int], tuple[slice, slice]]]:
+    """Yield name, plane and place of each tile of each plane."""
+    rows, cols = (_cuts(side) for side in labels.shape)
+    for plane in labels.planes()[::every]:
         for row, col in product(rows, cols):
-            words = [f"{axis}={number}" for axis, number in zip(stacked, plane, strict=True)]
+            words = [f"{axis}={number}" for axis, number in plane.items()]
             if len(rows) * len(cols) > 1:
                 words.append(f"rows {row.start}-{row.stop} cols {col.start}-{col.stop}")
-            yield " ".join(words), {**dict(zip(stacked, plane, strict=True)), "y": row, "x": col}
+            yield " ".join(words), plane, (row, col)
 
 
 def _cuts(side: int) -> list[slice]:
@@ -166,17 +121,11 @@ def _cuts(side: int) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
-def _read(level: _Level, index: dict[str, int | slice]) -> npt.NDArray[Any]:
+def _read(image: LargeImage, plane: dict[str, int], piece: tuple[slice, slice]) -> npt.NDArray[Any]:
     """Return (H, W) or (H, W, C) of one piece."""
-    at: Index = tuple(index.get(axis, slice(None) if axis == "c" else 0) for axis in level.axes)
-    try:
-        values = np.asarray(level.array[at])
-    except (OSError, ValueError, KeyError, RuntimeError) as error:  # a damaged chunk
-        raise InputError(f"Cannot read {level.name} ({error}): restore the file.") from error
-    left = [axis for axis in level.axes if axis in "cyx"]
-    values = values.transpose([left.index(axis) for axis in "yxc" if axis in left])
+    values = image.plane({axis: number for axis, number in plane.items() if axis in image.stacked})[piece]
     return values[..., 0] if values.ndim == 3 and values.shape[-1] == 1 else values
 
 
-def _read_labels(level: _Level, index: dict[str, int | slice]) -> npt.NDArray[np.int32]:
-    return as_labels(_read(level, index), level.name)
+def _read_labels(labels: LargeImage, plane: dict[str, int], piece: tuple[slice, slice]) -> npt.NDArray[np.int32]:
+    return as_labels(_read(labels, plane, piece), labels.location)

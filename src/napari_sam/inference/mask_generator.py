@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from napari_sam.config.auto import AUTO_PRESETS, AutoSettings
+from napari_sam.config.auto import AutoSettings, load_auto_settings
 from napari_sam.errors import InputError
 from napari_sam.inference.embedding_cache import EmbeddingCache
+from napari_sam.inference.embedding_store import EmbeddingStore
 from napari_sam.inference.normalization import Normalization
 from napari_sam.inference.picture import Picture, Progress, encode_batch, open_picture
 from napari_sam.inference.scene import Scene
@@ -67,7 +68,7 @@ class AutomaticMaskGenerator:
     cache
         Where embeddings are kept; share one with a `Predictor` to encode an image once.
     **changes
-        Fields of `AutoSettings` that differ.
+        Fields of `AutoSettings` that differ. Who gives `points_per_side` without `settings` means the grid.
 
     Raises
     ------
@@ -85,8 +86,10 @@ class AutomaticMaskGenerator:
         **changes: Any,
     ) -> None:
         self.model = model
-        preset = "cells" if model.spec.windowed else "natural"
-        self.settings = (settings or AutoSettings(**AUTO_PRESETS[preset])).changed(**changes)
+        if settings is None:
+            self.settings = load_auto_settings("cells" if model.spec.windowed else "natural", overrides=changes)
+        else:
+            self.settings = settings.changed(**changes)
         self.point_grids = None if point_grids is None else _check_grids(point_grids, self.settings.crop_n_layers)
         self.cache = EmbeddingCache() if cache is None else cache
 
@@ -97,10 +100,13 @@ class AutomaticMaskGenerator:
         normalization: str | tuple[float, float] | Normalization = "auto",
         channels: tuple[int, ...] | None = None,
         region: tuple[int, int, int, int] | None = None,
+        store: EmbeddingStore | None = None,
         progress: Progress | None = None,
     ) -> list[MaskRecord]:
         """Return the masks of an image; see `stream` for the parameters."""
-        events = self.stream(image, normalization=normalization, channels=channels, region=region, progress=progress)
+        events = self.stream(
+            image, normalization=normalization, channels=channels, region=region, store=store, progress=progress
+        )
         return select_records([record for event in events for record in event.found], self.settings)
 
     def stream(
@@ -110,6 +116,7 @@ class AutomaticMaskGenerator:
         normalization: str | tuple[float, float] | Normalization = "auto",
         channels: tuple[int, ...] | None = None,
         region: tuple[int, int, int, int] | None = None,
+        store: EmbeddingStore | None = None,
         progress: Progress | None = None,
     ) -> Iterator[AutoProgress]:
         """Search step by step, for progress, and for a cancel that keeps what was found: stop iterating.
@@ -122,6 +129,8 @@ class AutomaticMaskGenerator:
             As there; decided on the whole image, whatever the region.
         region
             (row0, col0, row1, col1) to look at instead of the whole image.
+        store
+            Embeddings of this image on disk, as for `Predictor.set_image`.
         progress
             Called with steps done and in all while a view is encoded; may raise `OperationCancelled`.
 
@@ -135,7 +144,9 @@ class AutomaticMaskGenerator:
         InputError
             If the image, a setting or the region cannot be used.
         """
-        picture = open_picture(image, normalization, channels)
+        picture = replace(open_picture(image, normalization, channels), store=store)
+        if store is not None:
+            store.check(self.model, picture.shape, picture.normalization, picture.channels)
         part = _check_region(region, picture.shape)
         return self._search(picture, part, progress)
 

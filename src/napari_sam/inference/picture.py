@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,18 +12,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from napari_sam.errors import InputError
 from napari_sam.inference.embedding_cache import EmbeddingCache, embedding_key
+from napari_sam.inference.embedding_store import EmbeddingStore, pixel_signature
 from napari_sam.inference.normalization import Normalization, apply_normalization, as_image, resolve_normalization
 from napari_sam.inference.preprocess import to_input
 from napari_sam.inference.windows import whole_window
 from napari_sam.model.folded_decoder import FoldedDecoder
-from napari_sam.model.sam import Sam
+from napari_sam.model.sam import ImageEmbedding, Sam
 from napari_sam.types import Window
 
-__all__ = ["Picture", "Progress", "batch_size", "encode_batch", "open_picture", "view_of"]
+__all__ = ["Picture", "Progress", "batch_size", "encode_batch", "encode_pixels", "open_picture", "view_of"]
 
 Progress = Callable[[int, int], None]
 CPU_BATCH_BYTES = 2**21  # of image tokens: what stays in the cache
@@ -33,12 +34,13 @@ MAX_PIXELS = 2**28  # of a window: its mask has as many in float32
 
 @dataclass(frozen=True)
 class Picture:
-    """An image, how it is looked at, and the cache keys of the windows seen so far."""
+    """An image, how it is looked at, the cache keys of the windows seen so far, and where embeddings lie on disk."""
 
     image: Any
     normalization: Normalization
     channels: tuple[int, ...] | None
     keys: dict[Window, str] = field(default_factory=dict)
+    store: EmbeddingStore | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -63,26 +65,82 @@ class Picture:
     ) -> list[FoldedDecoder]:
         """Return several windows ready for prompts; those that are new are encoded together."""
         ready: dict[Window, FoldedDecoder] = {}
-        inputs: dict[Window, Tensor] = {}
+        new: dict[Window, npt.NDArray[np.uint8]] = {}
         for window in windows:
             decoder = cache.get(self.keys[window]) if window in self.keys else None
             if decoder is None:
-                rgb = self._pixels(window)
-                self.keys[window] = embedding_key(rgb, window, model)
-                decoder = cache.get(self.keys[window])
-                if decoder is None:
-                    inputs[window] = to_input(rgb, window, model.spec.preprocess)
+                embedding, rgb = self.recall(window)
+                decoder = cache.get(self._remember(window, rgb, model))
+                if decoder is None and embedding is not None:
+                    decoder = self._keep(model, window, embedding, cache)
             if decoder is not None:
                 ready[window] = decoder
-        if inputs:
-            with _reporting(model, progress):
-                embedding = model.encode(list(inputs.values()))
-            for number, window in enumerate(inputs):
-                ready[window] = FoldedDecoder(model, embedding.of_image(number))
-                cache.put(self.keys[window], ready[window])
+            elif rgb is not None:
+                new[window] = rgb
+        for window, embedding in zip(new, encode_pixels(model, new, progress), strict=True):
+            ready[window] = self._keep(model, window, self._kept(window, new[window], embedding), cache)
         return [ready[window] for window in windows]
 
-    def _pixels(self, window: Window) -> npt.NDArray[np.uint8]:
+    def recall(self, window: Window) -> tuple[ImageEmbedding | None, npt.NDArray[np.uint8] | None]:
+        """Return the stored embedding of a window, if there is one, or the pixels to encode."""
+        store = self.store
+        if store is not None and store.signature is not None:
+            found = store.get(window, store.signature(window))
+            if found is not None:
+                return found, None
+        rgb = self.pixels(window)
+        if store is not None and store.signature is None:
+            return store.get(window, pixel_signature(rgb)), rgb
+        return None, rgb
+
+    def put(self, window: Window, rgb: npt.NDArray[np.uint8], embedding: ImageEmbedding) -> None:
+        """Put a window's embedding into the store.
+
+        Raises
+        ------
+        InputError
+            If the disk does not take it.
+        """
+        if self.store is not None:
+            sign = self.store.signature
+            self.store.put(window, pixel_signature(rgb) if sign is None else sign(window), embedding)
+
+    def _kept(self, window: Window, rgb: npt.NDArray[np.uint8], embedding: ImageEmbedding) -> ImageEmbedding:
+        """Put an embedding into the store, if it can be, and return it with the values that will be read back."""
+        if self.store is None or self.store.lattice.find(window) is None:
+            return embedding
+        try:
+            self.put(window, rgb, embedding)
+        except InputError as error:  # a full disk is no reason to refuse a mask
+            warnings.warn(f"{error} What is computed now is not kept.", stacklevel=2)
+            self.store.read_only = True
+        return self.store.rounded(embedding)
+
+    def _remember(self, window: Window, rgb: npt.NDArray[np.uint8] | None, model: Sam) -> str:
+        """Return under which key the memory holds a window."""
+        stored = "" if self.store is None else f"{self.store.identity.digest} "
+        if rgb is not None:
+            self.keys[window] = stored + embedding_key(rgb, window, model)
+        else:  # its pixels need not be read
+            assert self.store is not None  # noqa: S101
+            assert self.store.signature is not None  # noqa: S101
+            self.keys[window] = f"{stored}{window} {self.store.signature(window)}"
+        return self.keys[window]
+
+    def _keep(self, model: Sam, window: Window, embedding: ImageEmbedding, cache: EmbeddingCache) -> FoldedDecoder:
+        tensors = [tensor.to(model.device) for tensor in (embedding.features, *embedding.skips)]
+        decoder = FoldedDecoder(model, ImageEmbedding(tensors[0], tuple(tensors[1:])))
+        cache.put(self.keys[window], decoder)
+        return decoder
+
+    def pixels(self, window: Window) -> npt.NDArray[np.uint8]:
+        """Return a window of the normalised picture, (h, w, 3) RGB.
+
+        Raises
+        ------
+        InputError
+            If it holds too many pixels, or some that cannot be used.
+        """
         if window.height * window.width > MAX_PIXELS:
             raise InputError(
                 f"The model would have to look at {window.height} x {window.width} pixels at once: give a smaller "
@@ -102,6 +160,19 @@ def batch_size(model: Sam) -> int:
 def encode_batch(model: Sam) -> int:
     """Return how many windows a model encodes best at once on its device."""
     return ENCODE_BATCH.get(model.device.type, 1)
+
+
+@torch.inference_mode()
+def encode_pixels(
+    model: Sam, pixels: Mapping[Window, npt.NDArray[np.uint8]], progress: Progress | None = None
+) -> list[ImageEmbedding]:
+    """Encode windows together, given their (h, w, 3) RGB."""
+    if not pixels:
+        return []
+    inputs = [to_input(rgb, window, model.spec.preprocess) for window, rgb in pixels.items()]
+    with _reporting(model, progress):
+        together = model.encode(inputs)
+    return [together.of_image(number) for number in range(len(inputs))]
 
 
 def open_picture(

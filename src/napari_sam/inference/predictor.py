@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,16 +13,20 @@ from torch import Tensor
 
 from napari_sam.errors import InputError
 from napari_sam.inference.embedding_cache import EmbeddingCache
+from napari_sam.inference.embedding_store import EmbeddingStore
+from napari_sam.inference.extents import Extent, anchor_of, extent_of, holds, is_logits, mask_extent
+from napari_sam.inference.lattice import fit_to_input, looks_through_windows
 from napari_sam.inference.mask_upsampler import MaskUpsampler
 from napari_sam.inference.normalization import Normalization
 from napari_sam.inference.picture import Picture, Progress, batch_size, open_picture, view_of
 from napari_sam.inference.preprocess import mask_to_logits, resample_logits, to_model_xy
 from napari_sam.inference.prompt_check import check_prompts
 from napari_sam.inference.text_prompts import TextTokens
-from napari_sam.inference.windows import close_up, level_scales, place_window, touches_inner_edge
+from napari_sam.inference.windows import close_up, level_scales, place_around, place_window, touches_inner_edge
 from napari_sam.model.clip import Clip
 from napari_sam.model.sam import Sam
-from napari_sam.types import BoolArray, Prediction, Prompts, Window
+from napari_sam.ops.regions import keep_pieces
+from napari_sam.types import Prediction, Prompts, Window
 
 __all__ = ["Predictor", "Progress"]
 
@@ -31,9 +36,10 @@ MAX_GROWN = 2**24  # of a window that no prompt asked for
 class Predictor:
     """Segment objects of one image after another.
 
-    A model whose `spec.windowed` is False sees the whole image, shrunk so that its long side is `img_size`. The bundled
-    model sees images larger than its input through windows at the image's own scale; they are encoded when a prompt
-    first falls into them. Embeddings are kept, so further prompts cost only the decoder.
+    A model whose `spec.windowed` is False sees the whole image, shrunk so that its long side is `img_size`, up to twice
+    that size. The bundled model sees all images larger than its input, and other models those larger than that, through
+    windows at the image's own scale; they are encoded when a prompt first falls into them. Embeddings are kept, so
+    further prompts cost only the decoder.
 
     Parameters
     ----------
@@ -83,6 +89,7 @@ class Predictor:
         *,
         normalization: str | tuple[float, float] | Normalization = "auto",
         channels: tuple[int, ...] | None = None,
+        store: EmbeddingStore | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Take an image and encode it, if one window holds all of it.
@@ -97,16 +104,20 @@ class Predictor:
             recorded `Normalization`.
         channels
             One, two (averaged) or three (red, green, blue) indices of the last axis.
+        store
+            Embeddings of this image on disk, from `open_store`; what is missing is added.
         progress
             Called with steps done and in all; it may raise `OperationCancelled`, and the image before stays set.
 
         Raises
         ------
         InputError
-            If the image or a setting cannot be used.
+            If the image or a setting cannot be used, or the stored embeddings are not of them.
         """
-        picture = open_picture(image, normalization, channels)
-        if not self._windowed(picture.shape):
+        picture = replace(open_picture(image, normalization, channels), store=store)
+        if store is not None:
+            store.check(self.model, picture.shape, picture.normalization, picture.channels)
+        if not looks_through_windows(self.model.spec, picture.shape):
             picture.look(self.model, self._whole(picture.shape), self.cache, progress)
         self._current, self._window = picture, None
 
@@ -164,20 +175,24 @@ class Predictor:
             return self._predict_in(view, Prompts(), None, multimask is not False, progress, tokens)
         shape = self.image_shape
         prompts = check_prompts(points, point_labels, box, mask, shape, self.model.mask_size)
-        if prompts.mask is not None and not _is_logits(prompts.mask) and not prompts.points and prompts.box is None:
+        if prompts.mask is not None and not is_logits(prompts.mask) and not prompts.points and prompts.box is None:
             # models learn masks beside other prompts, so a mask alone speaks with its box (as micro-sam does)
-            prompts = replace(prompts, box=_mask_extent(prompts.mask))
+            prompts = replace(prompts, box=mask_extent(prompts.mask))
         if multimask is None:
             multimask = len(prompts.points) == 1 and prompts.box is None and prompts.mask is None and tokens is None
         if mask_window is None:
             mask_window = self._window
-        if _is_logits(prompts.mask) and mask_window is None:
+        if is_logits(prompts.mask) and mask_window is None:
             raise InputError("The mask holds logits but nothing was predicted on this image: give booleans instead.")
+
+        def look(view: Window) -> Prediction:
+            return self._predict_in(view, prompts, mask_window, multimask, progress, tokens)
+
         if window is not None:
             self._check_window(window)
-            chosen, result = window, self._predict_in(window, prompts, mask_window, multimask, progress, tokens)
+            chosen, result = window, look(window)
         else:
-            chosen, result = self._predict_growing(prompts, mask_window, multimask, progress, tokens)
+            chosen, result = self._predict_growing(look, prompts, mask_window)
         self._window = chosen
         return result
 
@@ -225,7 +240,7 @@ class Predictor:
         """
         shape = self.image_shape
         checked = [check_prompts(None, None, box, None, shape, self.model.mask_size) for box in np.asarray(boxes)]
-        if self.model.spec.windowed:  # each box chooses its window
+        if self.model.spec.windowed or looks_through_windows(self.model.spec, shape):  # each box chooses its window
             return [self.predict_prompts(prompts, False, progress=progress) for prompts in checked]
         window = self._whole(shape)
         decoder = self._picture.look(self.model, window, self.cache, progress)
@@ -238,67 +253,60 @@ class Predictor:
         self._window = window
         return found
 
-    def _windowed(self, shape: tuple[int, int]) -> bool:
-        return self.model.spec.windowed and max(shape) > self.model.img_size
-
     def _whole(self, shape: tuple[int, int]) -> Window:
         return view_of(self.model, (0, 0, *shape))
 
     def _predict_growing(
-        self,
-        prompts: Prompts,
-        mask_window: Window | None,
-        multimask: bool,
-        progress: Progress | None,
-        tokens: Tensor | None,
+        self, look: Callable[[Window], Prediction], prompts: Prompts, mask_window: Window | None
     ) -> tuple[Window, Prediction]:
-        """Choose a window: a coarser one as long as the best mask runs out of it, a closer one if it is small."""
-        shape = self.image_shape
-        if not self.model.spec.windowed:
-            window = self._whole(shape)
-            return window, self._predict_in(window, prompts, mask_window, multimask, progress, tokens)
-        size = self.model.img_size
-        extent = _extent(prompts)
-        if mask_window is not None and (extent is None or (_is_logits(prompts.mask) and _holds(mask_window, extent))):
-            # stay where the logits were made
-            return mask_window, self._predict_in(mask_window, prompts, mask_window, multimask, progress, tokens)
-        assert extent is not None  # noqa: S101 - logits alone have a window
-        last = len(level_scales(shape, size)) - 1
-        sized = prompts.box is not None or (prompts.mask is not None and not _is_logits(prompts.mask))
-        window, level = place_window(shape, size, extent, box=sized)
-        result = self._predict_in(window, prompts, mask_window, multimask, progress, tokens)
-        while level < last and touches_inner_edge(result.patches[0], window, shape):
-            coarser, level = place_window(shape, size, extent, box=sized, level=level + 1)
-            if coarser.height * coarser.width > MAX_GROWN:
-                break
-            window = coarser
-            result = self._predict_in(window, prompts, mask_window, multimask, progress, tokens)
-        return self._predict_closer(prompts, mask_window, multimask, progress, tokens, window, result)
+        """Choose where to look.
 
-    def _predict_closer(
-        self,
-        prompts: Prompts,
-        mask_window: Window | None,
-        multimask: bool,
-        progress: Progress | None,
-        tokens: Tensor | None,
-        window: Window,
-        result: Prediction,
-    ) -> tuple[Window, Prediction]:
-        """Look again at twice the scale if all candidates are those of a small object."""
-        found = _mask_extent(np.asarray(result.patches.any(axis=0)))
+        A windowed model looks around a click, and once more at twice the scale if the object is small: no lattice
+        decides what the mask is. Boxes and masks, which say more, and models that are slow to encode take the lattice's
+        windows, which many prompts share. As long as the best mask runs out of its window, a wider one follows.
+        """
+        shape, spec = self.image_shape, self.model.spec
+        extent = extent_of(prompts)
+        if not spec.windowed and not looks_through_windows(spec, shape):
+            window = self._whole(shape)
+            return window, look(window)
+        if mask_window is not None and (extent is None or (is_logits(prompts.mask) and holds(mask_window, extent))):
+            return mask_window, look(mask_window)  # stay where the logits were made
+        assert extent is not None  # noqa: S101 - logits alone have a window
+        size, anchor = self.model.img_size, anchor_of(prompts, extent)
+        sized = prompts.box is not None or (prompts.mask is not None and not is_logits(prompts.mask))
+        lattice = sized or not spec.windowed
+        if lattice:
+            window, level = place_window(shape, size, extent, box=sized)
+        else:
+            window, level = place_around(shape, size, extent, anchor)
+        window = fit_to_input(spec, window)
+        result = look(window)
+        last = len(level_scales(shape, size)) - 1
+        while level < last and _is_cut(result, shape):
+            wider, level = place_around(shape, size, extent, anchor, level=level + (not lattice))
+            if wider.height * wider.width > MAX_GROWN:
+                break
+            lattice, window = False, fit_to_input(spec, wider)
+            result = look(window)
+        closer = self._closer(window, result, extent, None if sized else anchor)
+        if closer is not None:
+            again = look(closer)
+            if not touches_inner_edge(again.patches[0], closer, shape):
+                return closer, again
+        return window, result
+
+    def _closer(
+        self, window: Window, result: Prediction, said: Extent, anchor: tuple[float, float] | None
+    ) -> Window | None:
+        """Return the window at twice the scale if all candidates are those of a small object."""
+        found = mask_extent(np.asarray(result.patches.any(axis=0))) if self.model.spec.windowed else None
         if found is None:
-            return window, result
+            return None
         row0, col0, row1, col1 = found
         extent = row0 + window.row, col0 + window.col, row1 + window.row, col1 + window.col
-        closer = close_up(self.image_shape, self.model.img_size, extent, max(window.scale))
-        said = _extent(prompts)
-        if closer is None or not _holds(closer, extent) or (said is not None and not _holds(closer, said)):
-            return window, result
-        again = self._predict_in(closer, prompts, mask_window, multimask, progress, tokens)
-        if touches_inner_edge(again.patches[0], closer, self.image_shape):
-            return window, result
-        return closer, again
+        closer = close_up(self.image_shape, self.model.img_size, extent, max(window.scale), anchor)
+        return closer if closer is not None and holds(closer, extent) and holds(closer, said) else None
 
     @torch.inference_mode()
     def _predict_in(
@@ -322,7 +330,16 @@ class Predictor:
         masks = self._mask_prompt(prompts.mask, window, mask_window)
         attended = decoder.attend(points=points, boxes=boxes, masks=masks, texts=tokens)
         logits = decoder.masks(attended, multimask=multimask)
-        return self._prediction(window, logits[0], attended.offered(multimask)[0])
+        result = self._prediction(window, logits[0], attended.offered(multimask)[0])
+        if self.model.spec.windowed and (prompts.points or (prompts.mask is None and tokens is None)):
+            # a small model sees what is asked for in like objects nearby, too
+            meant = [
+                (r - window.row, c - window.col)
+                for (r, c), kind in zip(prompts.points, prompts.labels, strict=True)
+                if kind
+            ]
+            result = replace(result, patches=np.stack([keep_pieces(patch, meant) for patch in result.patches]))
+        return result
 
     def _prediction(self, window: Window, logits: Tensor, iou: Tensor) -> Prediction:
         order = torch.argsort(iou, descending=True, stable=True)
@@ -358,33 +375,7 @@ class Predictor:
             raise InputError(f"{window} is too large for the model's input of {self.model.img_size}: leave it out.")
 
 
-def _is_logits(mask: npt.NDArray[Any] | None) -> bool:
-    return mask is not None and mask.dtype != bool
-
-
-def _extent(prompts: Prompts) -> tuple[float, float, float, float] | None:
-    """Return (row0, col0, row1, col1) around everything that was said, None for logits alone."""
-    corners: list[tuple[float, float]] = list(prompts.points)
-    if prompts.box is not None:
-        corners += [(prompts.box[0], prompts.box[1]), (prompts.box[2], prompts.box[3])]
-    if prompts.mask is not None and not _is_logits(prompts.mask):
-        found = _mask_extent(prompts.mask)
-        corners += [found[:2], found[2:]] if found else []
-    if not corners:
-        return None
-    rows_, cols_ = zip(*corners, strict=True)
-    return min(rows_), min(cols_), max(rows_), max(cols_)
-
-
-def _mask_extent(mask: BoolArray) -> tuple[float, float, float, float] | None:
-    """Return (row0, col0, row1, col1), exclusive ends, of a mask; None if it is empty."""
-    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if len(rows) == 0:
-        return None
-    return float(rows[0]), float(cols[0]), float(rows[-1] + 1), float(cols[-1] + 1)
-
-
-def _holds(window: Window, extent: tuple[float, float, float, float]) -> bool:
-    row0, col0, row1, col1 = extent
-    rows = window.row - 0.5 <= row0 and row1 <= window.row + window.height
-    return rows and window.col - 0.5 <= col0 and col1 <= window.col + window.width
+def _is_cut(result: Prediction, shape: tuple[int, int]) -> bool:
+    """Tell whether the best mask runs out of its window, or the window shows so little that there is none."""
+    best = result.patches[0]
+    return not best.any() or touches_inner_edge(best, result.window, shape)

@@ -131,8 +131,7 @@ class Survey:
         return (window, level) if closer is None else (closer, -1)
 
     def _blend(self) -> npt.NDArray[np.float32]:
-        blended: npt.NDArray[np.float32] = self._maps / np.maximum(self._weights, np.float32(1e-6))
-        return blended
+        return np.divide(self._maps, np.maximum(self._weights, np.float32(1e-6)), dtype=np.float32)
 
     def _objects(self) -> tuple[Points, Points]:
         """Return (n, 2) middles and (n, 4) boxes in pixels of the region."""

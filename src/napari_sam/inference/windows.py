@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 from napari_sam.types import BoolArray, Window
 
-__all__ = ["close_up", "level_scales", "place_window", "touches_inner_edge", "whole_window", "window_around"]
+__all__ = [
+    "close_up",
+    "lattice_origins",
+    "level_scales",
+    "place_around",
+    "place_window",
+    "touches_inner_edge",
+    "whole_window",
+    "window_around",
+]
 
 SPREAD = 0.75  # prompts may span this share of a window
 BOX_MARGIN = 1.5  # a box and this much around it must fit
@@ -71,19 +82,40 @@ def place_window(
         if span > limit:
             continue
         window = _on_lattice(shape, side, ((row0 + row1) / 2, (col0 + col1) / 2), scales[number])
-        inside = (
-            window.row <= row0 + 0.5
-            and window.col <= col0 + 0.5
-            and row1 <= window.row + window.height
-            and col1 <= window.col + window.width
-        )
-        if inside:
+        if _inside(window, extent):
+            return window, number
+    return whole_window(shape, img_size), len(scales) - 1
+
+
+def place_around(
+    shape: tuple[int, int],
+    img_size: int,
+    extent: tuple[float, float, float, float],
+    anchor: tuple[float, float],
+    *,
+    level: int = 0,
+) -> tuple[Window, int]:
+    """Choose the window for prompts that span `extent` with `anchor` (row, col) in its middle.
+
+    What it shows moves along with the anchor, pixel by pixel, so an object looks the same wherever it lies, unless the
+    image's border, inside of which the window stays, is near. The rest is as in `place_window`.
+    """
+    scales = level_scales(shape, img_size)
+    span = max(extent[2] - extent[0], extent[3] - extent[1])
+    for number in range(level, len(scales) - 1):
+        side = int(img_size / scales[number])
+        window = _around(shape, side, anchor, scales[number])
+        if span <= side * SPREAD and _inside(window, extent):
             return window, number
     return whole_window(shape, img_size), len(scales) - 1
 
 
 def close_up(
-    shape: tuple[int, int], img_size: int, extent: tuple[float, float, float, float], scale: float
+    shape: tuple[int, int],
+    img_size: int,
+    extent: tuple[float, float, float, float],
+    scale: float,
+    anchor: tuple[float, float] | None = None,
 ) -> Window | None:
     """Return a window that shows an object twice as large as at scale 1, if it is small and is not shown so already.
 
@@ -95,11 +127,15 @@ def close_up(
         (row0, col0, row1, col1) of the object.
     scale
         At which it was looked at.
+    anchor
+        (row, col) of the window's middle; None takes the window of the lattice that suits the object best.
     """
     row0, col0, row1, col1 = extent
     side = int(img_size / CLOSE_SCALE)
     if scale >= CLOSE_SCALE or max(row1 - row0, col1 - col0) > CLOSE_SIZE * img_size:
         return None
+    if anchor is not None:
+        return _around(shape, side, anchor, CLOSE_SCALE)
     return _on_lattice(shape, side, ((row0 + row1) / 2, (col0 + col1) / 2), CLOSE_SCALE)
 
 
@@ -147,12 +183,39 @@ def touches_inner_edge(
     return any(edge is not None and int(edge.sum()) >= EDGE_PIXELS for edge in inner)
 
 
+def lattice_origins(length: int, side: int) -> list[int]:
+    """List where the lattice's intervals of `side` pixels begin along an axis: every half side, and at the end."""
+    if length <= side:
+        return [0]
+    last = length - side
+    return [*range(0, last, side // 2), last]
+
+
+def _inside(window: Window, extent: tuple[float, float, float, float]) -> bool:
+    row0, col0, row1, col1 = extent
+    rows = window.row <= row0 + 0.5 and row1 <= window.row + window.height
+    return rows and window.col <= col0 + 0.5 and col1 <= window.col + window.width
+
+
 def _on_lattice(shape: tuple[int, int], side: int, centre: tuple[float, float], scale: float) -> Window:
-    rows, height = _nearest(shape[0], side, centre[0])
-    cols, width = _nearest(shape[1], side, centre[1])
+    rows, cols = (_nearest(length, side, middle) for length, middle in zip(shape, centre, strict=True))
+    return _window(shape, (rows, cols), side, scale)
+
+
+def _around(shape: tuple[int, int], side: int, centre: tuple[float, float], scale: float) -> Window:
+    rows, cols = (
+        # rounded half up: the same for all shifts by whole pixels
+        min(max(0, math.floor(middle + 0.5) - side // 2), max(0, length - side))
+        for length, middle in zip(shape, centre, strict=True)
+    )
+    return _window(shape, (rows, cols), side, scale)
+
+
+def _window(shape: tuple[int, int], origin: tuple[int, int], side: int, scale: float) -> Window:
+    height, width = min(shape[0], side), min(shape[1], side)
     return Window(
-        row=rows,
-        col=cols,
+        row=origin[0],
+        col=origin[1],
         height=height,
         width=width,
         input_height=max(1, round(height * scale)),
@@ -160,12 +223,12 @@ def _on_lattice(shape: tuple[int, int], side: int, centre: tuple[float, float], 
     )
 
 
-def _nearest(length: int, side: int, centre: float) -> tuple[int, int]:
-    """Return origin and length of the lattice interval whose middle is nearest to `centre`."""
+def _nearest(length: int, side: int, centre: float) -> int:
+    """Return where the lattice interval begins whose middle is nearest to `centre`."""
     if length <= side:
-        return 0, length
+        return 0
     step = side // 2
     last = length - side
     below = min(int(max(0.0, centre - side / 2) // step) * step, last)
     candidates = {below, min(below + step, last), last}
-    return min(sorted(candidates), key=lambda origin: abs(origin + side / 2 - centre)), side
+    return min(sorted(candidates), key=lambda origin: abs(origin + side / 2 - centre))

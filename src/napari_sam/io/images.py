@@ -289,25 +289,19 @@ def _write_ome_zarr(path: Path, labels: npt.NDArray[Any]) -> None:
 
     import zarr
 
+    from napari_sam.io.label_metadata import describe_image
+    from napari_sam.io.label_pyramid import LevelPlan, coarsen, create_level, plan_levels
+
+    height, width = labels.shape
+    plans = plan_levels([LevelPlan((height, width), (1.0, 1.0), (0.0, 0.0))])
     part = Path(tempfile.mkdtemp(dir=path.absolute().parent, prefix=f".{path.name}."))
     try:
         group = zarr.open_group(str(part), mode="w", zarr_format=3)
-        datasets: list[dict[str, Any]] = []
-        level, step = labels, 1
-        while True:
-            name = str(len(datasets))
-            chunks = (min(512, level.shape[0]), min(512, level.shape[1]))
-            array = group.create_array(name, shape=level.shape, dtype=level.dtype, chunks=chunks)
-            array[...] = level
-            scale = [{"type": "scale", "scale": [float(step), float(step)]}]
-            datasets.append({"path": name, "coordinateTransformations": scale})
-            if max(level.shape) <= 512:
-                break
-            level, step = level[::2, ::2], step * 2
-        axes = [{"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
-        multiscales = [{"name": path.stem, "axes": axes, "datasets": datasets}]
-        ome: Any = {"version": "0.5", "multiscales": multiscales, "image-label": {}}
-        group.attrs["ome"] = ome
+        level = labels
+        for number, plan in enumerate(plans):
+            level = coarsen(level, plan.shape, "yx", {}, (0, 0, plan.shape[0], plan.shape[1]))  # the first as it is
+            create_level(group, str(number), plan.shape, str(labels.dtype), "yx", (512, 512))[...] = level
+        describe_image(group, path.stem, "yx", ("", ""), plans)
         os.chmod(part, 0o755)  # noqa: S103 - mkdtemp made it private; others may read results
         os.rename(part, path)
     except OSError as error:

@@ -1,8 +1,9 @@
-"""Small holes and islands of masks."""
+"""Small holes and islands of masks, and the pieces that are meant."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
@@ -10,7 +11,7 @@ from scipy import ndimage
 from napari_sam.ops.mask_record import MaskRecord
 from napari_sam.types import BoolArray
 
-__all__ = ["clean_mask", "clean_record"]
+__all__ = ["clean_mask", "clean_record", "keep_pieces"]
 
 EIGHT = np.ones((3, 3), bool)  # diagonal neighbours are connected, in holes too (the authors' choice)
 
@@ -52,6 +53,29 @@ def clean_record(record: MaskRecord, min_area: int) -> tuple[MaskRecord, bool]:
     after = min(rows, height - row1), min(cols, width - col1)
     patch, changed = clean_mask(np.pad(record.patch, tuple(zip(before, after, strict=True))), min_area)
     return (record.with_patch(patch, (row0 - before[0], col0 - before[1])), True) if changed else (record, False)
+
+
+def keep_pieces(mask: BoolArray, points: Sequence[tuple[float, float]]) -> BoolArray:
+    """Keep the pieces of a mask that lie at points, and where there is none the largest piece.
+
+    Parameters
+    ----------
+    mask
+        (h, w) bool.
+    points
+        (row, col) in pixels of the mask; a piece in the pixel of a point or next to it lies there.
+    """
+    regions, sizes = _label(mask)
+    if len(sizes) <= 2:
+        return mask
+    chosen = np.zeros(len(sizes), bool)
+    for row, col in points:
+        top, left = round(row) - 1, round(col) - 1
+        chosen[regions[max(0, top) : max(0, top + 3), max(0, left) : max(0, left + 3)]] = True
+    chosen[0] = False
+    if not chosen.any():
+        chosen[1 + int(sizes[1:].argmax())] = True
+    return chosen[regions]
 
 
 def _label(mask: BoolArray) -> tuple[np.ndarray, np.ndarray]:

@@ -50,13 +50,14 @@ class LabelEditor:
         self.labels = labels
         self._done: list[Edit] = []
         self._undone: list[Edit] = []
-        self._highest: int | None = None
+        self._highest = 0  # as far as is known
+        self._searched = False  # the plane is read only when somebody asks for the next label
 
     def next_label(self) -> int:
         """Return the next free label: one above the highest there ever was."""
-        if self._highest is None:
-            values = np.asarray(self.labels[:, :])
-            self._highest = int(values.max()) if values.size else 0
+        if not self._searched:
+            self._highest = max(self._highest, int(np.asarray(self.labels[:, :]).max(initial=0)))
+            self._searched = True
         return self._highest + 1
 
     def commit(
@@ -100,7 +101,7 @@ class LabelEditor:
         edit = self._apply(writable, erased, current, rows, cols, number)
         self._done.append(edit)
         self._undone.clear()
-        self._highest = max(self.next_label() - 1, number)
+        self._highest = max(self._highest, number, int(current.max()))
         return edit
 
     def undo(self) -> Edit | None:

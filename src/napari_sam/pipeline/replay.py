@@ -14,6 +14,7 @@ from napari_sam.inference.predictor import Predictor
 from napari_sam.io.journal import digest_array, unpack_array
 from napari_sam.model.sam import Sam
 from napari_sam.pipeline.label_editor import LabelEditor
+from napari_sam.pipeline.large_planes import digest_image
 from napari_sam.types import Prediction, Prompts, Window
 
 __all__ = ["Replay", "choose_image", "journal_images", "journal_planes"]
@@ -55,7 +56,7 @@ def choose_image(events: Sequence[Event], plane: tuple[int, ...], image: npt.NDA
         The one that wrote labels last; where none did, the last one.
     """
     candidates = [event for event in journal_images(events) if tuple(event["plane"]) == plane]
-    digest = digest_array(np.asarray(image))
+    digest = digest_image(image)
     candidates = [event for event in candidates if event.get("digest", digest) == digest] or candidates
     written = _last_written(events)
     return max(enumerate(candidates), key=lambda item: (written.get(item[1]["id"], -1), item[0]))[1]
@@ -99,6 +100,8 @@ class Replay:
         labels = np.zeros(self._predictor.image_shape, np.int32)
         editor = LabelEditor(labels)
         for event in self._events:
+            if event["event"] == "base" and event["labels"] is None:
+                raise InputError(f"The journal's labels lie in {event['stored']}: open them instead of replaying it.")
             if event["event"] == "base":
                 base = unpack_array(event["labels"])
                 if base.shape != labels.shape:
@@ -117,7 +120,7 @@ class Replay:
         shape = list(image.shape[:2])
         if shape != list(said["shape"]):
             raise InputError(f"The image has shape {shape}, the journal's {said['shape']}: give the session's image.")
-        if said.get("digest") and said["digest"] != digest_array(np.asarray(image)):
+        if said.get("digest") and said["digest"] != digest_image(image):
             raise InputError(
                 f"The image is not the one that the journal was made on ({said.get('source') or said.get('layer')}): "
                 "its pixels differ."
@@ -161,6 +164,8 @@ class Replay:
             mask=mask,
         )
         window = _window(event.get("window"))
+        if mask is not None and mask.dtype.kind == "f" and mask_window is None:  # logits made for this window
+            mask_window = window
         result = self._predictor.predict_prompts(
             prompts, event.get("multimask"), window=window, mask_window=mask_window
         )

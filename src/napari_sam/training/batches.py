@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,21 +15,27 @@ from napari_sam.config.training import TrainingConfig
 from napari_sam.data.sample import Sample
 from napari_sam.data.sampler import Batch, make_batch
 
-__all__ = ["stream_batches"]
+__all__ = ["stream_batches", "stream_steps"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class _Steps(Dataset[tuple[int, Batch]]):
+class _Steps(Dataset[tuple[int, Any]]):
     """Make the batch of any step; the same one every time."""
 
-    samples: Sequence[Sample]
-    weights: npt.NDArray[np.float64]
-    config: TrainingConfig
-    size: int
-    crops: range
+    make: Callable[[int], Any]
 
-    def __getitem__(self, step: int) -> tuple[int, Batch]:
-        return step, make_batch(self.samples, self.weights, self.config, self.size, step, self.crops)
+    def __getitem__(self, step: int) -> tuple[int, Any]:
+        return step, self.make(step)
+
+
+def stream_steps(make: Callable[[int], T], steps: range, workers: int) -> Iterator[tuple[int, T]]:
+    """Yield each step and what `make` makes of it, in order.
+
+    `workers` processes work ahead; with none, each is made when its turn comes.
+    """
+    yield from DataLoader(_Steps(make), batch_size=None, sampler=steps, num_workers=workers, collate_fn=_as_it_is)
 
 
 def stream_batches(
@@ -44,13 +51,12 @@ def stream_batches(
     Parameters
     ----------
     samples, weights, config, size
-        As for `make_batch`; `config.workers` processes work ahead, none: each batch is made when its turn comes.
+        As for `make_batch`; see `stream_steps` for `config.workers`.
     steps, crops
         Which steps, and which crops of each.
     """
-    dataset = _Steps(samples, weights, config, size, crops)
-    loader = DataLoader(dataset, batch_size=None, sampler=steps, num_workers=config.workers, collate_fn=_as_it_is)
-    yield from loader
+    make = partial(make_batch, samples, weights, config, size, crops=crops)
+    yield from stream_steps(make, steps, config.workers)
 
 
 def _as_it_is(step: Any) -> Any:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from torch.utils.data import DataLoader, Dataset
 
 from napari_sam.config.pretraining import PretrainingConfig
 from napari_sam.data.sample import Sample, augment_intensity, random_crop
 from napari_sam.data.synthetic import synthetic_sample
+from napari_sam.training.batches import stream_steps
 
 __all__ = ["MaskedBatch", "make_masked_batch", "stream_masked_batches"]
 
@@ -61,19 +61,6 @@ def make_masked_batch(
     return MaskedBatch(images=np.stack(images), hidden=np.stack(hidden))
 
 
-@dataclass(frozen=True)
-class _Steps(Dataset[tuple[int, MaskedBatch]]):
-    """Make the batch of any step; the same one every time."""
-
-    samples: Sequence[Sample]
-    weights: npt.NDArray[np.float64]
-    config: PretrainingConfig
-    size: int
-
-    def __getitem__(self, step: int) -> tuple[int, MaskedBatch]:
-        return step, make_masked_batch(self.samples, self.weights, self.config, self.size, step)
-
-
 def stream_masked_batches(
     samples: Sequence[Sample],
     weights: npt.NDArray[np.float64],
@@ -82,9 +69,4 @@ def stream_masked_batches(
     steps: range,
 ) -> Iterator[tuple[int, MaskedBatch]]:
     """Yield the number and the batch of each step, in order; `config.workers` processes work ahead, where set."""
-    dataset = _Steps(samples, weights, config, size)
-    yield from DataLoader(dataset, batch_size=None, sampler=steps, num_workers=config.workers, collate_fn=_as_it_is)
-
-
-def _as_it_is(step: Any) -> Any:
-    return step
+    yield from stream_steps(partial(make_masked_batch, samples, weights, config, size), steps, config.workers)

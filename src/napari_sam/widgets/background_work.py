@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -62,7 +63,8 @@ class BackgroundWork(QObject):
         """Stop, and end the thread as soon as the work lets go."""
         self._stop.set()
         self.busy = False
-        self._answered.disconnect(self._on_answer)
+        with contextlib.suppress(RuntimeError):  # Qt deleted this first, as the process ends
+            self._answered.disconnect(self._on_answer)
         self._worker.stop(timeout=0)
 
     def _on_answer(self, serial: int, kind: str, what: Any) -> None:

@@ -56,7 +56,10 @@ class Candidate:
 
     def fill(self, window: Window) -> Patch:
         """Return the mask over the whole of a window that holds it."""
-        return Patch(self.mask[window.slices], (window.row, window.col))
+        full = np.zeros((window.height, window.width), dtype=bool)
+        row, col = self.patch.at[0] - window.row, self.patch.at[1] - window.col
+        full[row : row + self.patch.mask.shape[0], col : col + self.patch.mask.shape[1]] = self.patch.mask
+        return Patch(full, (window.row, window.col))
 
 
 @dataclass(frozen=True)

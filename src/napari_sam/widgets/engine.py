@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy.typing as npt
-
-from napari_sam.errors import OperationCancelled
-from napari_sam.io.journal import digest_array, pack_array
+from napari_sam.errors import InputError, OperationCancelled
+from napari_sam.io.journal import pack_array
+from napari_sam.pipeline.large_planes import LARGE_PLANE, digest_image, is_large
 from napari_sam.types import Prompts
 from napari_sam.widgets.candidates import Candidates
 from napari_sam.widgets.drafts import Draft
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from napari_sam.inference.normalization import Normalization
     from napari_sam.inference.predictor import Predictor
     from napari_sam.model.sam import Sam
+    from napari_sam.types import Window
+    from napari_sam.widgets.object_prompts import ObjectPrompts
 
 __all__ = ["Engine", "Finished", "ImageInfo", "Predicted", "Progress", "Task"]
 
@@ -37,7 +39,7 @@ class Task:
     image
         What tells one plane of one image, taken in one way, from any other.
     read
-        Reads the plane: (H, W) or (H, W, C).
+        Reads the plane: (H, W) or (H, W, C); of a large one, what reads its parts.
     normalization
         As `Predictor.set_image` takes it.
     drafts
@@ -53,7 +55,7 @@ class Task:
     serial: int
     model: str | Sam
     image: tuple[Any, ...]
-    read: Callable[[], npt.NDArray[Any]]
+    read: Callable[[], Any]
     normalization: Any = "auto"
     drafts: tuple[Draft, ...] = ()
     known: Mapping[int, Candidates] = field(default_factory=dict)
@@ -114,6 +116,7 @@ class Engine:
         self._predictor: Predictor | None = None
         self._image_key: tuple[Any, ...] | None = None
         self._info: ImageInfo | None = None
+        self._warm = False  # whether the predictor has predicted anything
 
     def run(self, task: Task, answer: Callable[[Answer], None]) -> None:
         """Do a task and answer with progress and predictions.
@@ -135,7 +138,7 @@ class Engine:
         if self._predictor is None or self._predictor.model is not model:
             from napari_sam.inference.predictor import Predictor
 
-            self._predictor, self._image_key = Predictor(model), None
+            self._predictor, self._image_key, self._warm = Predictor(model), None, False
         return self._predictor
 
     def _ready_image(self, predictor: Predictor, task: Task, answer: Callable[[Answer], None]) -> ImageInfo:
@@ -147,6 +150,9 @@ class Engine:
             predictor.set_image(pixels, normalization=task.normalization, progress=report)
             self._info = _describe(pixels, predictor)
             self._image_key = task.image
+            if is_large(predictor.image_shape) and not self._warm:
+                self._warm = True
+                _warm_up(predictor, report)
         return self._info
 
     def _predict(
@@ -161,7 +167,7 @@ class Engine:
         for step in lineage[start:]:
             window, packed = None, None
             if last is None:
-                prompts = step.prompts.render(predictor.image_shape)
+                prompts, window = _render(step.prompts, predictor)
                 packed = pack_array(prompts.mask) if prompts.mask is not None else None
             else:
                 prompts = Prompts(
@@ -175,10 +181,37 @@ class Engine:
             answer(Predicted(task.serial, task.image, step, last, info, packed))
 
 
-def _describe(pixels: npt.NDArray[Any], predictor: Predictor) -> ImageInfo:
+def _warm_up(predictor: Predictor, report: Callable[[int, int], None]) -> None:
+    """Predict somewhere, since a model's first prediction takes a second longer than others."""
+    height, width = predictor.image_shape
+    with suppress(InputError):  # pixels that cannot be used, but nobody asked for them
+        predictor.predict([(height // 2, width // 2)], progress=report)
+
+
+def _render(said: ObjectPrompts, predictor: Predictor) -> tuple[Prompts, Window | None]:
+    """Turn what was said into prompts; in a large plane, outlines and seeds become logits of one window."""
+    shape = predictor.image_shape
+    if not (is_large(shape) and (said.outlines or said.seed)):
+        return said.render(shape), None
+    from napari_sam.inference.lattice import fit_to_input
+    from napari_sam.inference.preprocess import mask_to_logits
+    from napari_sam.inference.windows import place_window
+
+    model = predictor.model
+    window, _ = place_window(shape, model.img_size, said.extent(shape), box=True)
+    window = fit_to_input(model.spec, window)
+    if window.height * window.width > LARGE_PLANE:
+        raise InputError("The outline spans too large a part of the image: draw a smaller one.")
+    mask = said.moved(-window.row, -window.col).render((window.height, window.width)).mask
+    assert mask is not None  # noqa: S101
+    logits = mask_to_logits(mask, window, model.img_size, model.mask_size)[0, 0].numpy()
+    return Prompts(points=said.points, labels=said.labels, box=said.box, mask=logits), window
+
+
+def _describe(pixels: Any, predictor: Predictor) -> ImageInfo:
     model = predictor.model
     return ImageInfo(
-        predictor.image_shape, predictor.normalization, digest_array(pixels), model.name, model.fingerprint
+        predictor.image_shape, predictor.normalization, digest_image(pixels), model.name, model.fingerprint
     )
 
 

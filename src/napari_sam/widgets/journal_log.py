@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy.typing as npt
 import platformdirs
 
 import napari_sam
@@ -113,19 +114,20 @@ class JournalLog:
         image, plane = self._commits.get(id(written.edit), 0), written.plane.plane
         if self._writers.get(plane) == image:
             if written.found is not None:
-                self._write({"event": "base", "image": image, "labels": pack_array(written.found)})
+                self._write({"event": "base", "image": image, **_standing(written, written.found)})
             self._write({"event": name, "image": image})
         else:  # labels of an image that another one has gone on with: say how they stand now
-            labels = pack_array(written.plane[:, :])
-            self._write({"event": "base", "image": self._writers.get(plane, image), "labels": labels})
+            self._write({"event": "base", "image": self._writers.get(plane, image), **_standing(written)})
 
     def _write_base(self, image: int, written: Written) -> None:
         plane, found = written.plane.plane, written.found
         before = self._writers.get(plane)
-        if found is None and before not in (None, image):
-            found = written.before()
-        if found is not None:
-            self._write({"event": "base", "image": image, "labels": pack_array(found)})
+        if written.plane.stored is not None:
+            if before != image:
+                self._write({"event": "base", "image": image, **_standing(written)})
+        elif found is not None or before not in (None, image):
+            found = written.before() if found is None else found
+            self._write({"event": "base", "image": image, **_standing(written, found)})
         self._writers[plane] = image
 
     def _write_predict(self, draft: Draft) -> None:
@@ -221,3 +223,10 @@ class JournalLog:
     def _give_up(self, error: InputError) -> None:
         self._broken = True
         self._on_problem(error)
+
+
+def _standing(written: Written, labels: npt.NDArray[Any] | None = None) -> dict[str, Any]:
+    """Return what a `base` event says of how labels stand; of those on disk, only where they lie."""
+    if written.plane.stored is not None:
+        return {"labels": None, "stored": written.plane.stored}
+    return {"labels": pack_array(written.plane[:, :] if labels is None else labels)}

@@ -9,27 +9,81 @@ import numpy as np
 from napari.layers import Labels
 
 from napari_sam.errors import InputError
-from napari_sam.widgets.plane import base_level
+from napari_sam.io.dask_chunks import is_dask
+from napari_sam.pipeline.large_planes import LARGE_PLANE, is_large
+from napari_sam.widgets.label_shelf import LabelShelf, is_shelved
+from napari_sam.widgets.plane import KEEPER, base_level
 from napari_sam.widgets.prompt_layers import insert_below_prompts
+from napari_sam.widgets.stored_labels import StoredLabels, keeper_of, stored_place
 from napari_sam.widgets.transforms import data_to_world_matrix
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-__all__ = ["add_labels_layer", "check_labels_layer"]
+    from napari_sam.io.label_store import LabelStore
+
+__all__ = ["add_labels_layer", "check_labels_layer", "find_stored_layer", "make_stored_layer", "needs_store"]
 
 LARGEST_IN_MEMORY = 2**30  # bytes; a larger new label array is kept compressed, and only where something is written
 
 
 def add_labels_layer(viewer: ViewerModel, image: Image, name: str) -> Labels:
-    """Add an empty int32 labels layer with the image's axes and placement."""
+    """Add an empty int32 labels layer in memory with the image's axes and placement.
+
+    Raises
+    ------
+    InputError
+        If memory does not hold a plane of it.
+    """
+    shape = base_level(image).shape[: image.ndim]
+    if is_large(shape[-2:]) and math.prod(shape) * 4 > LARGEST_IN_MEMORY:
+        raise InputError(
+            f"The image {image.name!r} has planes of {shape[-2]} x {shape[-1]} pixels, too large to edit its labels in "
+            f"memory (at most {LARGE_PLANE} pixels): run `napari-sam batch`, or crop the image."
+        )
+    return _add(viewer, image, _empty_labels(shape), name)
+
+
+def needs_store(image: Image) -> bool:
+    """Tell whether labels of an image are kept on disk and shown as a multiscale layer."""
+    return is_shelved(image, LARGEST_IN_MEMORY)
+
+
+def find_stored_layer(viewer: ViewerModel, image: Image) -> Labels | None:
+    """Return a layer of the labels on disk that were made for an image before, added if need be, or None."""
+    store = LabelShelf(image).find()
+    if store is None:
+        return None
+    shown = (layer for layer in viewer.layers if isinstance(layer, Labels))
+    found = next((layer for layer in shown if stored_place(layer) == (store.location, store.name)), None)
+    return found if found is not None else _add_stored(viewer, image, store)
+
+
+def make_stored_layer(viewer: ViewerModel, image: Image) -> Labels:
+    """Add a layer of labels on disk: those that were made before and are not shown, else new ones.
+
+    Raises
+    ------
+    InputError
+        If they cannot be made.
+    """
+    shelf = LabelShelf(image)
+    shown = {stored_place(layer) for layer in viewer.layers if isinstance(layer, Labels)}
+    return _add_stored(viewer, image, shelf.find({place for place in shown if place}) or shelf.make())
+
+
+def _add_stored(viewer: ViewerModel, image: Image, store: LabelStore) -> Labels:
+    data = list(store.levels) if len(store.levels) > 1 else store.array
+    layer = _add(viewer, image, data, f"{image.name} {store.name}")
+    layer.metadata[KEEPER] = keeper = StoredLabels(store)
+    layer.events.paint.connect(lambda event: keeper.raise_highest(int(event.source.selected_label)))  # of one level
+    return layer
+
+
+def _add(viewer: ViewerModel, image: Image, data: Any, name: str) -> Labels:
     layer = Labels(
-        _empty_labels(base_level(image).shape[: image.ndim]),
-        name=name,
-        affine=data_to_world_matrix(image),
-        units=image.units,
-        axis_labels=image.axis_labels,
+        data, name=name, affine=data_to_world_matrix(image), units=image.units, axis_labels=image.axis_labels
     )
     insert_below_prompts(viewer, layer)
     return layer
@@ -53,13 +107,16 @@ def check_labels_layer(layer: Labels, image: Image) -> None:
         If not.
     """
     shape = tuple(base_level(image).shape[: image.ndim])
-    if layer.multiscale or not hasattr(layer.data, "__setitem__") or type(layer.data).__module__.startswith("dask"):
+    stored = keeper_of(layer) is not None
+    unwritable = layer.multiscale or is_dask(layer.data) or not hasattr(layer.data, "__setitem__")
+    if unwritable and not stored:
         raise InputError(
             f"The labels layer {layer.name!r} cannot be written, because it is "
             f"{'multiscale' if layer.multiscale else 'a computed (dask) array'}: choose another or 'new layer'."
         )
-    if tuple(layer.data.shape) != shape:
+    found = tuple(base_level(layer).shape)
+    if found != shape:
         raise InputError(
-            f"The labels layer {layer.name!r} has the shape {tuple(layer.data.shape)} and the image {shape}: "
+            f"The labels layer {layer.name!r} has the shape {found} and the image {shape}: "
             "choose a labels layer of the image's shape or 'new layer'."
         )

@@ -19,7 +19,8 @@ def refresh_part(layer: Labels, plane: Plane, rows: slice, cols: slice) -> None:
 
     napari offers `Labels.refresh()`, which draws the whole plane anew, and updates of a part only for its own brush.
     This does what the brush does: bring the layer's cached slice up to date and send the part to the canvas. A plane
-    that is not shown needs nothing, since napari reads it when the slider gets there.
+    that is not shown needs nothing, since napari reads it when the slider gets there. Of a multiscale layer,
+    napari draws only what the canvas shows.
     """
     displayed = list(layer._slice_input.displayed)
     if len(displayed) != 2 or sorted(displayed) != list(plane.axes) or not layer.visible or not layer.loaded:
@@ -27,6 +28,9 @@ def refresh_part(layer: Labels, plane: Plane, rows: slice, cols: slice) -> None:
         return
     shown = np.round(layer.world_to_data(layer._slice_input.world_slice.point)).astype(int)
     if any(shown[axis] != plane.index[axis] for axis in layer._slice_input.not_displayed):
+        return
+    if layer.multiscale:
+        layer.refresh(highlight=False, extent=False)
         return
     part = np.asarray(layer.data[plane.select(rows, cols)])
     raw, view = layer._slice.image.raw, layer._slice.image.view

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from napari_sam.widgets.stored_labels import keeper_of
+
 if TYPE_CHECKING:
     from napari.layers import Labels
     from napari.utils.events import Event
@@ -23,7 +25,8 @@ SCANNED_BYTES = 2**30  # arrays up to this size are searched for their highest l
 class LabelWatch:
     """Compare planes of labels with how they were left.
 
-    A plane in memory is hashed. In a very large one, or one on disk, only painting in napari is noticed.
+    A plane in memory is hashed. In a very large one, or in an array of the user's on disk, only painting in napari is
+    noticed. Labels written patch by patch (`stored_labels`) cannot be painted in napari, and know their highest.
     """
 
     def __init__(self) -> None:
@@ -41,6 +44,8 @@ class LabelWatch:
 
     def look(self, labels: LabelPlane) -> npt.NDArray[Any] | None:
         """Return a copy of the plane if it is not as it was left, or at first if anything is in it."""
+        if keeper_of(labels.layer) is not None:
+            return None
         self._follow(labels.layer)
         if self._left.get(labels.plane) == self._stamp(labels):
             return None
@@ -51,12 +56,16 @@ class LabelWatch:
 
     def leave(self, labels: LabelPlane, label: int) -> None:
         """Remember the plane as it is after `label` was written."""
+        if (keeper := keeper_of(labels.layer)) is not None:
+            keeper.raise_highest(label)
+            return
         self._highest[labels.layer] = max(self._highest[labels.layer], label)
         self._left[labels.plane] = self._stamp(labels)
 
     def next_label(self, labels: LabelPlane) -> int:
         """Return one above the highest label there ever was, in all planes."""
-        return self._highest[labels.layer] + 1
+        keeper = keeper_of(labels.layer)
+        return (self._highest[labels.layer] if keeper is None else keeper.highest) + 1
 
     def _follow(self, layer: Labels) -> None:
         if layer not in self._strokes:

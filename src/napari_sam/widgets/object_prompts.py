@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -76,12 +76,12 @@ class MaskSeed:
     label: int | None = None
 
     @classmethod
-    def of(cls, mask: npt.ArrayLike, label: int | None = None) -> MaskSeed:
-        """Crop a (H, W) mask that is not empty to its bounding box."""
+    def of(cls, mask: npt.ArrayLike, label: int | None = None, at: tuple[int, int] = (0, 0)) -> MaskSeed:
+        """Crop a (h, w) mask that is not empty, its first pixel `at` (row, col), to its bounding box."""
         mask = np.asarray(mask, dtype=bool)
         rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         patch = mask[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1].copy()
-        return cls(patch, (int(rows[0]), int(cols[0])), label)
+        return cls(patch, (at[0] + int(rows[0]), at[1] + int(cols[0])), label)
 
     @property
     def bounds(self) -> Box:
@@ -129,6 +129,20 @@ class ObjectPrompts:
             and (self.points[:count], self.labels[:count]) == (other.points, other.labels)
             and (self.box, self.outlines, self.seed) == (other.box, other.outlines, other.seed)
         )
+
+    def extent(self, shape: tuple[int, int]) -> Box:
+        """Return the box around everything that was said, cut to an image of (H, W)."""
+        places = [*self.points, *(corner for outline in self.outlines for corner in outline)]
+        boxes = [(row, col, row, col) for row, col in places] + ([self.box] if self.box else [])
+        return _clip(_union(boxes + ([self.seed.bounds] if self.seed else [])), shape)
+
+    def moved(self, rows: int, cols: int) -> ObjectPrompts:
+        """Return outlines and seed in an image whose pixels lie so many rows and columns further."""
+        outlines = tuple(tuple((row + rows, col + cols) for row, col in outline) for outline in self.outlines)
+        seed = self.seed
+        if seed is not None:
+            seed = replace(seed, origin=(seed.origin[0] + rows, seed.origin[1] + cols))
+        return ObjectPrompts(outlines=outlines, seed=seed)
 
     def render(self, shape: tuple[int, int]) -> Prompts:
         """Turn it into what the predictor takes; outlines and seed become one (H, W) mask of the whole image."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_sam.widgets.plane import Plane
 
-__all__ = ["Overlay", "is_overlay"]
+__all__ = ["Overlay", "is_overlay", "mark_overlay"]
 
 _MARK = "napari-sam-stack overlay"  # in the layer's metadata
 
@@ -77,7 +77,7 @@ class Overlay:
         )
         layer.contour = self._contour
         layer.editable = False
-        layer.metadata[_MARK] = True
+        mark_overlay(layer)
         insert_below_prompts(self._viewer, layer)
         self.layer = layer
 
@@ -89,6 +89,11 @@ class Overlay:
     def _on_removed(self, event: Event) -> None:
         if event.value is self.layer:
             self.layer = None
+
+
+def mark_overlay(layer: Layer) -> None:
+    """Let a layer count as the dock's own."""
+    layer.metadata[_MARK] = True
 
 
 def is_overlay(layer: Layer) -> bool:

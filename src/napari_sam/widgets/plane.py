@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.errors import InputError
+from napari_sam.io.dask_chunks import DaskChunks, is_dask
+from napari_sam.pipeline.large_planes import is_large
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
 
-__all__ = ["LabelPlane", "Plane", "base_level", "current_plane", "plane_reader", "stack_planes"]
+__all__ = ["KEEPER", "LabelPlane", "Plane", "PlaneView", "base_level", "current_plane", "plane_reader", "stack_planes"]
+
+KEEPER = "napari-sam-stack keeper"  # in the metadata of a labels layer: what writes to it instead of the layer's array
 
 Index = tuple["int | slice", ...]
 
@@ -108,19 +112,53 @@ def base_level(layer: Layer) -> Any:
     return layer.data[0] if getattr(layer, "multiscale", False) else layer.data
 
 
-def plane_reader(layer: Image, plane: Plane) -> Callable[[], npt.NDArray[Any]]:
+def plane_reader(layer: Image, plane: Plane) -> Callable[[], Any]:
     """Return what reads one plane as (H, W), or (H, W, C) of an RGB layer; of a lazy array nothing else is read.
 
-    The layer itself is not touched by the reading, which may happen in another thread after the layer is gone.
+    A large plane comes as a `PlaneView`, of which parts are read later. The layer itself is not touched by the reading,
+    which may happen in another thread after the layer is gone.
     """
-    data, index = base_level(layer), plane.select()
-    if getattr(layer, "rgb", False):
-        index = (*index, slice(None))
-    return lambda: np.asarray(data[index])
+    view = PlaneView(base_level(layer), plane, rgb=bool(getattr(layer, "rgb", False)))
+    return (lambda: view) if is_large(plane.shape) else (lambda: np.asarray(view))
+
+
+class PlaneView:
+    """Show one plane of an array as an array-like of which only those parts are read that are asked for.
+
+    Parameters
+    ----------
+    data
+        NumPy, Zarr or Dask array, or anything that is read by slices.
+    plane
+        The plane.
+    rgb
+        Whether the array has a last axis of colours, which is kept.
+    """
+
+    def __init__(self, data: Any, plane: Plane, *, rgb: bool = False) -> None:
+        self._data = DaskChunks(data) if is_dask(data) and is_large(plane.shape) else data
+        self._plane = plane
+        self.dtype: np.dtype[Any] = np.dtype(data.dtype)
+        self.shape: tuple[int, ...] = (*plane.shape, int(data.shape[-1])) if rgb else plane.shape
+
+    @property
+    def ndim(self) -> int:
+        """2, with colours 3."""
+        return len(self.shape)
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.asarray(self[:, :], dtype=dtype)
+
+    def __getitem__(self, key: Any) -> npt.NDArray[Any]:
+        given = key if isinstance(key, tuple) else (key,)
+        rows, cols, *colours = list(given) + [slice(None)] * (self.ndim - len(given))
+        return np.asarray(self._data[(*self._plane.select(rows, cols), *colours)])
 
 
 class LabelPlane:
     """Read and write one plane of a labels layer as if it were a (H, W) array.
+
+    A layer whose metadata have a `KEEPER` is written through it (see `stored_labels`).
 
     Parameters
     ----------
@@ -147,18 +185,28 @@ class LabelPlane:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the labels."""
-        return np.dtype(self.layer.data.dtype)
+        return np.dtype(base_level(self.layer).dtype)
+
+    @property
+    def stored(self) -> str | None:
+        """Where on disk the labels lie; None if they are in memory."""
+        keeper = self.layer.metadata.get(KEEPER)
+        return None if keeper is None else str(keeper.store.path)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.array(self[:, :], dtype=dtype)
 
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
         rows, cols = _two_slices(key)
-        return np.asarray(self.layer.data[self.plane.select(rows, cols)])
+        return np.asarray(base_level(self.layer)[self.plane.select(rows, cols)])
 
     def __setitem__(self, key: Any, value: npt.ArrayLike) -> None:
         rows, cols = _two_slices(key)
-        self.layer.data[self.plane.select(rows, cols)] = value
+        keeper = self.layer.metadata.get(KEEPER)
+        if keeper is not None:
+            keeper.write(self.plane, rows, cols, np.asarray(value))
+        else:
+            self.layer.data[self.plane.select(rows, cols)] = value
 
 
 def _two_slices(key: Any) -> Sequence[slice]:

@@ -184,6 +184,10 @@ class PromptDock(ImageDock):
         self._targets.choose(self._session.target.layer)
         return labels
 
+    def paint_by_hand(self) -> Labels:
+        """Open what the canvas shows of labels on disk in a layer for napari's brush, and return it."""
+        return self._session.target.paint_by_hand(*self._session.view.place())
+
     def discard(self) -> None:
         """Remove the prompts of the current object."""
         self._session.discard()
@@ -233,6 +237,7 @@ class PromptDock(ImageDock):
         for tool, button in form.tools.items():
             button.clicked.connect(without_argument(self._reporter.guarded(partial(self.start, tool))))
         form.improve.clicked.connect(without_argument(self._reporter.guarded(self.improve_label)))
+        form.paint_by_hand.clicked.connect(without_argument(self._reporter.guarded(self.paint_by_hand)))
         form.cancel.clicked.connect(without_argument(self.cancel))
         form.positive.toggled.connect(session.layers.set_polarity)
         form.one_per_shape.toggled.connect(session.set_one_per_shape)
@@ -265,7 +270,10 @@ class PromptDock(ImageDock):
     def _refresh(self) -> None:
         form, session = self._form, self._session
         found = session.candidates
+        if self._targets.chosen is not session.target.layer:  # labels were found on disk
+            self._targets.choose(session.target.layer)
         form.candidates.show_candidates(found, session.choice)
+        form.paint_by_hand.setVisible(session.target.place is not None)
         form.accept.setEnabled(bool(found))
         form.accept_all.setEnabled(len(session.drafts) > 1)
         form.next_object.setEnabled(len(session.drafts) > 1)

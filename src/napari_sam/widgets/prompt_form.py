@@ -74,6 +74,9 @@ class PromptForm(QWidget):
         self.keep_existing = QCheckBox("Don't overwrite existing labels")
         self.keep_existing.setToolTip("On: pixels that already have a label keep it")
         self.keep_existing.setChecked(True)
+        self.paint_by_hand = make_button(
+            "Paint by hand here", "Open what the canvas shows of labels on disk for napari's brush; strokes are saved"
+        )
         self.progress = QProgressBar()
         self.progress.setTextVisible(True)
         self.cancel = make_button("Cancel", "Stop what runs")
@@ -111,7 +114,9 @@ class PromptForm(QWidget):
         ):
             actions.addWidget(button, i // 2, i % 2)
         layout.addWidget(make_group("Candidates", self.candidates, actions))
-        layout.addWidget(make_group("Labels", make_form([("Write to", self.labels)]), self.keep_existing))
+        layout.addWidget(
+            make_group("Labels", make_form([("Write to", self.labels)]), self.keep_existing, self.paint_by_hand)
+        )
         layout.addLayout(make_row(self.progress, self.cancel))
         layout.addWidget(self.status)
         layout.addWidget(make_group("Keys", _key_table()))

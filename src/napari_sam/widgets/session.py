@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sam.errors import InputError
+from napari_sam.pipeline.large_planes import LARGE_PLANE, is_large
 from napari_sam.widgets.drafts import Draft, evolve
 from napari_sam.widgets.engine import Predicted
 from napari_sam.widgets.history import History, SessionState, Step
@@ -18,6 +19,7 @@ from napari_sam.widgets.plane import LabelPlane, Plane
 from napari_sam.widgets.prediction_service import PredictionService
 from napari_sam.widgets.preview import Preview
 from napari_sam.widgets.prompt_layers import PromptLayers
+from napari_sam.widgets.view_region import visible_region
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -62,6 +64,7 @@ class PromptSession(QObject):
         self._seeds: dict[Plane, MaskSeed] = {}
         self._choices: dict[int, int] = {}
         self._current = 0
+        self._labels_sought = False  # whether labels of the image on disk were looked for
         self._settled = True  # False while a prompt is being dragged
         self._last_state = self._state()
         self._error: BaseException | None = None
@@ -156,12 +159,17 @@ class PromptSession(QObject):
         if layer is None:
             raise InputError('There is no labels layer yet: choose one under "Write to" and select a label in it.')
         number = int(layer.selected_label) if label is None else label
-        mask = LabelPlane(layer, plane)[:, :] == number
+        (row0, col0, row1, col1), where = (0, 0, *plane.shape), "this plane"
+        if is_large(plane.shape):
+            (row0, col0, row1, col1), where = visible_region(self.view.place()[0], plane), "what the canvas shows"
+            if (row1 - row0) * (col1 - col0) > LARGE_PLANE:
+                raise InputError("The canvas shows too much of the image to look for a label in it: zoom in.")
+        mask = LabelPlane(layer, plane)[row0:row1, col0:col1] == number
         if number == 0 or not mask.any():
             raise InputError(
-                f"The label {number} is not in this plane of {layer.name!r}: select one that is, with the picker say."
+                f"The label {number} is not in {where} of {layer.name!r}: select one that is, with the picker say."
             )
-        self.set_seed(MaskSeed.of(mask, number))
+        self.set_seed(MaskSeed.of(mask, number, (row0, col0)))
 
     def accept(self) -> int:
         """Write the chosen mask of the current object and return its label."""
@@ -219,6 +227,8 @@ class PromptSession(QObject):
             if self.view.layer is not None:
                 self.said.emit(str(error))
             return
+        if not self._labels_sought:
+            self._seek_labels(image)
         if self._place != (image, plane):
             self._place, self._current = (image, plane), 0
         before = {draft.number for draft in self.drafts}
@@ -241,7 +251,9 @@ class PromptSession(QObject):
 
     def _hint(self, image: Image, plane: Plane) -> str:
         points, _ = self.layers.read(image, plane)
-        return "Only background so far: click on the object, too." if points else ""
+        if points:
+            return "Only background so far: click on the object, too."
+        return f"Labels are saved in {self.target.place} as you go." if self.target.place else ""
 
     def _leave_plane(self) -> None:
         self.service.cancel()
@@ -254,6 +266,7 @@ class PromptSession(QObject):
         self._drafts.clear()
         self._choices.clear()
         self.service.results.clear()
+        self._labels_sought = False
         self._schedule()
 
     # undo
@@ -275,6 +288,13 @@ class PromptSession(QObject):
         self._update()
 
     # labels
+
+    def _seek_labels(self, image: Image) -> None:
+        self._labels_sought = True
+        try:
+            self.target.find(image)
+        except InputError as error:
+            self.failed.emit(error)
 
     def _accept(self, drafts: list[Draft]) -> list[int]:
         if self._place is None or not drafts:

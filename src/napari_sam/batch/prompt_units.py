@@ -1,0 +1,203 @@
+"""The prompts of a job, plane by plane: from a table, or one for each label of an image of seeds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_sam.config.batch import BatchSettings
+from napari_sam.errors import InputError
+from napari_sam.io.label_store import labels_exist
+from napari_sam.io.large_image import LargeImage, LazyPlane, open_large_image
+from napari_sam.io.prompt_table import PromptRow, read_prompt_table
+from napari_sam.io.zarr_location import is_remote
+
+__all__ = ["check_prompts_source", "open_seeds", "prompts_of_plane"]
+
+TABLES = (".csv", ".geojson", ".json")
+BLOCK = 2048  # pixels a side that are read of seeds at once
+LARGEST_ID = 2**31 - 1
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def check_prompts_source(settings: BatchSettings, image: LargeImage) -> str:
+    """Check the prompts of a job before it begins, and return what tells other ones apart.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read or names planes that do not exist, or the seeds do not fit the image.
+    """
+    if not _is_table(settings.prompts):
+        seeds = open_seeds(settings.prompts, image)
+        if is_remote(seeds.location):
+            return seeds.location
+        # as far as one can tell without reading them
+        return "-".join(seeds.signature((0, 0, *seeds.shape), index) for index in seeds.planes())
+    rows = read_prompt_table(settings.prompts)
+    for row in rows:
+        planes = [index for index in image.planes() if _on_plane(row, index)]
+        if len(planes) != 1:
+            said = ", ".join(f"{axis}={k}" for axis, k in zip("tz", row.plane, strict=True) if k is not None)
+            raise InputError(
+                f"Object {row.object_id} of {settings.prompts} is on {len(planes)} planes ({said or 'no t, no z'}): "
+                f"name one plane of the image's axes {', '.join(image.stacked) or 'y, x'} in the columns t and z."
+            )
+        if row.object_id > LARGEST_ID:
+            raise InputError(f"{settings.prompts} has the object_id {row.object_id}: give at most {LARGEST_ID}.")
+    for index in image.planes():
+        _check_boxes([row for row in rows if _on_plane(row, index)], settings.prompts)
+    return hashlib.sha256(Path(settings.prompts).read_bytes()).hexdigest()
+
+
+def open_seeds(prompts: str, image: LargeImage) -> LargeImage:
+    """Open a label image of seeds: the name of labels inside the image, or any location.
+
+    Raises
+    ------
+    InputError
+        If there is none, or its planes are not those of the image.
+    """
+    inside = bool(image.version) and "/" not in prompts and labels_exist(image.location, prompts)
+    location = f"{image.location.rstrip('/')}/labels/{prompts}" if inside else prompts
+    seeds = open_large_image(location)
+    fitting = [k for k in range(len(seeds.levels)) if _sides(seeds.at_level(k)) == _sides(image)]
+    if not fitting:
+        raise InputError(
+            f"The seeds {location} have the sides {_sides(seeds)}, the image {_sides(image)}: give seeds of "
+            "the image's size."
+        )
+    if seeds.dtype.kind not in "iu" or "c" in seeds.axes:
+        raise InputError(f"The seeds {location} are no label image ({seeds.dtype}, axes {seeds.axes}): give integers.")
+    return seeds.at_level(fitting[0])
+
+
+def prompts_of_plane(settings: BatchSettings, image: LargeImage, plane: int) -> Arrays:
+    """Return the prompts of a plane, one a row, in the order that decides who keeps shared pixels.
+
+    Returns
+    -------
+    dict
+        id (k,) int64; box (k,) bool, else a point; place (k, 4) float64, row0, col0, row1, col1 of a box (exclusive
+        ends) or row, col, 0, 0 of a point; label (k,) int64, 1 or 0 of a point.
+
+    Raises
+    ------
+    InputError
+        If the seeds cannot be read or have numbers that are no labels.
+    """
+    index = image.planes()[plane]
+    if _is_table(settings.prompts):
+        return _from_rows([_as_box(row) for row in _table(settings.prompts) if _on_plane(row, index)])
+    pixels = open_seeds(settings.prompts, image).plane(index)
+    ids, boxes = _seed_boxes(pixels)
+    if settings.seeds == "point":
+        boxes[:, :2], boxes[:, 2:] = _middle_pixels(pixels, ids, boxes), 0
+    return {
+        "id": ids,
+        "box": np.full(len(ids), settings.seeds == "box"),
+        "place": boxes.astype(np.float64),
+        "label": np.ones(len(ids), np.int64),
+    }
+
+
+def _is_table(prompts: str) -> bool:
+    return prompts.lower().endswith(TABLES)
+
+
+@lru_cache(maxsize=1)
+def _table(path: str) -> list[PromptRow]:
+    return read_prompt_table(path)
+
+
+def _sides(image: LargeImage) -> dict[str, int]:
+    return {axis: side for axis, side in image.sizes.items() if axis != "c" and (axis in "yx" or side > 1)}
+
+
+def _on_plane(row: PromptRow, index: dict[str, int]) -> bool:
+    said = dict(zip("tz", row.plane, strict=True))
+    return all(index.get(axis, 0) == number for axis, number in said.items() if number is not None)
+
+
+def _check_boxes(rows: Sequence[PromptRow], name: str) -> None:
+    seen = set()
+    for row in rows:
+        if row.kind == "box" and row.object_id in seen:
+            raise InputError(f"Object {row.object_id} of {name} has two boxes: give one, or another object_id to one.")
+        if row.kind == "box":
+            seen.add(row.object_id)
+
+
+def _as_box(row: PromptRow) -> PromptRow:
+    """Let a polygon stand for its box: a mask would be as large as the image."""
+    if row.kind != "polygon":
+        return row
+    rows, cols = zip(*row.vertices, strict=True)
+    return PromptRow(object_id=row.object_id, kind="box", row=min(rows), col=min(cols), row1=max(rows), col1=max(cols))
+
+
+def _from_rows(rows: Sequence[PromptRow]) -> Arrays:
+    return {
+        "id": np.array([row.object_id for row in rows], np.int64),
+        "box": np.array([row.kind == "box" for row in rows], bool),
+        "place": np.array([(row.row, row.col, row.row1, row.col1) for row in rows], np.float64).reshape(-1, 4),
+        "label": np.array([row.label for row in rows], np.int64),
+    }
+
+
+def _seed_boxes(pixels: LazyPlane) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the labels of an image in rising order and their (n, 4) boxes, reading it piece by piece."""
+    ids, boxes = np.empty(0, np.int64), np.empty((0, 4), np.int64)
+    for labels, rows, cols in _labelled_pixels(pixels):
+        corners = np.stack([rows, cols, rows + 1, cols + 1], axis=1)
+        ids, place = np.unique(np.concatenate([ids, labels]), return_inverse=True)
+        corners = np.concatenate([boxes, corners])
+        boxes = np.empty((len(ids), 4), np.int64)
+        boxes[:, :2], boxes[:, 2:] = np.iinfo(np.int64).max, -1
+        np.minimum.at(boxes[:, :2], place, corners[:, :2])
+        np.maximum.at(boxes[:, 2:], place, corners[:, 2:])
+    return ids, boxes
+
+
+def _middle_pixels(
+    pixels: LazyPlane, ids: npt.NDArray[np.int64], boxes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return the (n, 2) pixel of each label that is nearest to the middle of its box, the first of equal ones."""
+    best = np.zeros((len(ids), 2), np.int64)
+    least = np.full(len(ids), np.iinfo(np.int64).max)
+    for labels, rows, cols in _labelled_pixels(pixels):
+        place = np.searchsorted(ids, labels)
+        off_rows = 2 * rows + 1 - boxes[place, 0] - boxes[place, 2]
+        off_cols = 2 * cols + 1 - boxes[place, 1] - boxes[place, 3]
+        distance = off_rows**2 + off_cols**2
+        order = np.lexsort((cols, rows, distance, place))
+        seeds, first = np.unique(place[order], return_index=True)
+        nearest = order[first]
+        nearer = distance[nearest] < least[seeds]  # blocks come in reading order, so of equal ones the first stays
+        best[seeds[nearer]] = np.stack([rows[nearest], cols[nearest]], axis=1)[nearer]
+        least[seeds[nearer]] = distance[nearest][nearer]
+    return best
+
+
+def _labelled_pixels(
+    pixels: LazyPlane,
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Yield label, row and column of the pixels that are no background, block by block."""
+    height, width = pixels.shape[:2]
+    for row in range(0, height, BLOCK):
+        for col in range(0, width, BLOCK):
+            block = pixels[row : row + BLOCK, col : col + BLOCK]
+            rows, cols = np.nonzero(block)
+            labels = block[rows, cols].astype(np.int64)
+            if len(labels) and not 0 < labels.min() <= labels.max() <= LARGEST_ID:
+                raise InputError(
+                    f"The seeds have numbers from {labels.min()} to {labels.max()}: give 0 to {LARGEST_ID}."
+                )
+            yield labels, rows + row, cols + col

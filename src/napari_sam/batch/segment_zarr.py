@@ -1,0 +1,249 @@
+"""`segment_zarr`: an image, volume or plate of any size in, labels in OME-Zarr out."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import napari_sam
+from napari_sam.batch.brightness import stack_normalization
+from napari_sam.batch.executor import Executor, open_executor
+from napari_sam.batch.job import run_job
+from napari_sam.batch.job_spec import JobSpec
+from napari_sam.batch.journal import JobJournal, StorageError, job_folder, read_parameters
+from napari_sam.batch.progress import BatchProgress, FailedUnit
+from napari_sam.batch.prompt_units import check_prompts_source
+from napari_sam.batch.segmenters import ModelChoice, Segmenter, choose_model, open_segmenter
+from napari_sam.batch.tiles import plan_tiles
+from napari_sam.config.auto import AUTO_PRESETS, AutoSettings
+from napari_sam.config.batch import BatchSettings
+from napari_sam.errors import InputError
+from napari_sam.inference.normalization import Normalization
+from napari_sam.io.codecs import use_fast_codecs
+from napari_sam.io.label_store import create_labels, labels_exist
+from napari_sam.io.large_image import LargeImage, list_wells, open_large_image
+from napari_sam.pipeline.auto_segment import fitting_preset
+
+__all__ = ["BatchPlan", "plan_batch", "segment_zarr"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchPlan:
+    """Hold what a job would do: (location, output, part of a plate) of each image, tiles, pixels in all."""
+
+    images: tuple[tuple[str, str | None, str], ...]
+    tiles: int
+    pixels: int
+
+
+def segment_zarr(
+    source: str | Path,
+    output: str | Path | None = None,
+    *,
+    model: str | None = None,
+    label: str | None = None,
+    mode: str | None = None,
+    workers: int = 1,
+    scheduler: str | None = None,
+    restart: bool = False,
+    settings: BatchSettings | None = None,
+    segmenter: Segmenter | None = None,
+    **changes: Any,
+) -> Iterator[BatchProgress]:
+    """Segment an image of any size, tile by tile, into labels of an OME-Zarr; a job that was stopped goes on.
+
+    The labels are the same to the bit for any number of workers, any order, and however often the job was stopped. To
+    cancel, stop iterating. A script that asks for several workers needs `if __name__ == "__main__":`.
+
+    Parameters
+    ----------
+    source
+        OME-Zarr image or plate, Zarr array or TIFF: a folder, zip file or URL.
+    output
+        OME-Zarr that gets `labels/LABEL`; None for the image itself. Of a plate each image gets its own, in
+        OUTPUT/WELL/FIELD.
+    model, label, mode
+        As in `BatchSettings`; the bundled model "cells", "cells" and "auto" by default.
+    workers, scheduler
+        Processes on this machine, or the address of a dask.distributed scheduler.
+    restart
+        Forget what an earlier job did, and replace the labels.
+    settings
+        All settings; None for the defaults with the preset that fits the model.
+    segmenter
+        Finds the objects of a tile in place of the model.
+    **changes
+        Fields of `BatchSettings` that differ; `auto` may be a mapping.
+
+    Yields
+    ------
+    BatchProgress
+        After every unit. Units that failed are named in `failed`, the rest is done; the next run tries them again.
+
+    Raises
+    ------
+    InputError
+        If source, output or a setting cannot be used, the job folder or the labels belong to a job with other
+        parameters, or there is no place left.
+    """
+    given = {"model": model, "label": label, "mode": mode}
+    changes |= {name: value for name, value in given.items() if value is not None}
+    chosen = _settings(settings, changes)
+    use_fast_codecs()
+    plan = plan_batch(source, output, chosen)
+    weights = choose_model(chosen) if segmenter is None else None
+    failed: list[FailedUnit] = []
+    # what is under way is let go of before the executor ends, however this is left
+    with open_executor(workers, scheduler) as executor, contextlib.ExitStack() as stack:
+        for done, (location, place, name) in enumerate(plan.images):
+            events = _segment_image(location, place, chosen, weights, segmenter, executor, restart=restart)
+            whole = len(plan.images)
+            mine: tuple[FailedUnit, ...] = ()
+            try:
+                for event in stack.enter_context(contextlib.closing(events)):
+                    mine = tuple(_of_item(unit, name) for unit in event.failed)
+                    ended = done + (event.phase == "finished")
+                    yield replace(event, failed=(*failed, *mine), item=name, items_done=ended, items_total=whole)
+            except InputError as error:
+                if not name or isinstance(error, StorageError):
+                    raise
+                mine = (*mine, FailedUnit(name=name, reason=str(error)))  # the other images are done
+                yield BatchProgress(
+                    phase="failed",
+                    done=0,
+                    total=1,
+                    failed=(*failed, *mine),
+                    item=name,
+                    items_done=done,
+                    items_total=whole,
+                )
+            failed += mine
+
+
+def plan_batch(source: str | Path, output: str | Path | None, settings: BatchSettings) -> BatchPlan:
+    """Tell what a job would do, reading no pixels.
+
+    Raises
+    ------
+    InputError
+        If the source cannot be opened.
+    """
+    root, goal = str(source), None if output is None else str(output)
+    wells = list_wells(root)
+    images = tuple((place, _of_well(goal, place, wells), _well_name(place)) for place in wells)
+    images = images or ((root, goal, ""),)
+    tiles = pixels = 0
+    for location, _, _ in images:
+        image = _open(location, settings)
+        planes = len(image.planes())
+        tiles += planes * len(plan_tiles(image.shape, settings.tile, settings.overlap))
+        pixels += planes * image.shape[0] * image.shape[1]
+    return BatchPlan(images=images, tiles=tiles, pixels=pixels)
+
+
+def _segment_image(
+    location: str,
+    output: str | None,
+    settings: BatchSettings,
+    weights: ModelChoice | None,
+    segmenter: Segmenter | None,
+    executor: Executor,
+    *,
+    restart: bool,
+) -> Generator[BatchProgress, None, None]:
+    image = _open(location, settings)
+    if settings.link and settings.link not in image.stacked:
+        raise InputError(
+            f"The image has no axis {settings.link} to link along, only {', '.join(image.axes)}: leave link out."
+        )
+    if output is None and not image.version:
+        raise InputError(f"{location} is no OME-Zarr image that could hold labels: give an output (-o OUT.zarr).")
+    channels = image.channels(settings.channels) if settings.channels else ()
+    if len(channels) > 3:
+        raise InputError(f"{len(channels)} channels chosen: choose one, two or three.")
+    folder = job_folder(image.location, output, settings.label).absolute()
+    normalization = None if restart else _known_normalization(folder)
+    if normalization is None:
+        planes = [image.plane(index, channels or None) for index in image.planes()]
+        normalization = stack_normalization(planes, settings.stretch)
+    if segmenter is None:
+        assert weights is not None  # noqa: S101 - one of them is there
+        segmenter = open_segmenter(settings, weights, normalization)
+    parameters = {
+        "package": napari_sam.__version__,
+        "settings": {name: value for name, value in settings.as_record().items() if name != "retries"},
+        "weights": segmenter.fingerprint,
+        "precision": weights.precision if weights else "",
+        "normalization": {"low": list(normalization.low), "high": list(normalization.high)},
+        "source": _identity(image),
+        "prompts": check_prompts_source(settings, image) if settings.mode == "prompts" else "",
+    }
+    spec = JobSpec(
+        source=image.location,
+        level=image.level,
+        output=output or image.location,
+        folder=folder,
+        settings=settings,
+        segmenter=segmenter,
+        channels=channels,
+        run=f"{time.time_ns()}",
+    )
+    known = spec.folder.exists() and not restart
+    if not known and not restart and labels_exist(spec.output, settings.label):
+        raise InputError(
+            f"{spec.output} has labels {settings.label} that no job here made: choose another output or label, or "
+            "have them replaced with restart."
+        )
+    with JobJournal.opened(spec.folder, parameters, restart=restart) as journal:
+        made = journal.made("output")
+        if not made or not labels_exist(spec.output, settings.label):
+            create_labels(image, output, settings.label, overwrite=True)
+            journal.write("output", str(int(made or 0) + 1))  # what was written before is gone
+        yield from run_job(spec, journal, executor, parameters)
+
+
+def _settings(settings: BatchSettings | None, changes: dict[str, Any]) -> BatchSettings:
+    if settings is None:
+        model = str(changes.get("model", "cells"))
+        settings = BatchSettings(auto=AutoSettings(**AUTO_PRESETS[fitting_preset(model)]))
+    return settings.changed(**changes)
+
+
+def _open(location: str, settings: BatchSettings) -> LargeImage:
+    if settings.pixel_size:
+        return open_large_image(location, pixel_size=settings.pixel_size)
+    return open_large_image(location, level=settings.level)
+
+
+def _of_well(output: str | None, place: str, wells: Sequence[str]) -> str | None:
+    return None if output is None else f"{output.rstrip('/')}/{_well_name(place)}"
+
+
+def _well_name(place: str) -> str:
+    """Return "B/03/0", row, column and field, of the location of a well's image."""
+    return "/".join(place.replace("\\", "/").rstrip("/").split("/")[-3:])
+
+
+def _of_item(unit: FailedUnit, name: str) -> FailedUnit:
+    return replace(unit, name=f"{name}: {unit.name}") if name else unit
+
+
+def _known_normalization(folder: Path) -> Normalization | None:
+    """Return the normalisation with which a job began: pixels that changed since do not change it."""
+    known = (read_parameters(folder) or {}).get("normalization")
+    return None if known is None else Normalization(low=tuple(known["low"]), high=tuple(known["high"]))
+
+
+def _identity(image: LargeImage) -> dict[str, Any]:
+    level = image.levels[image.level]
+    return {
+        "location": image.location,
+        "level": image.level,
+        "sizes": image.sizes,
+        "dtype": str(image.dtype),
+        "scale": [float(value) for value in level.scale],
+    }

@@ -1,0 +1,272 @@
+"""What finds the objects of one tile: everything there is, or what prompts ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_sam.batch.tiles import Tile
+from napari_sam.config.auto import AutoSettings
+from napari_sam.config.batch import BatchSettings
+from napari_sam.errors import InputError
+from napari_sam.inference.mask_generator import AutomaticMaskGenerator
+from napari_sam.inference.normalization import Normalization
+from napari_sam.inference.predictor import Predictor
+from napari_sam.io.large_image import LazyPlane
+from napari_sam.model.load import load_model
+from napari_sam.model.sam import Sam
+from napari_sam.ops.label_image import label_records
+from napari_sam.ops.mask_record import MaskRecord
+from napari_sam.types import Prompts
+
+__all__ = ["AutoSegmenter", "Found", "ModelChoice", "PromptSegmenter", "Segmenter", "choose_model", "open_segmenter"]
+
+Table = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Hold the objects of a tile.
+
+    Parameters
+    ----------
+    records
+        In pixels of the plane, none empty. Without `ids` they lie inside the tile's box and share no pixels; with them
+        they may reach beyond.
+    ids
+        (n,) labels that the objects keep, None if they are numbered in the end.
+    ranks
+        (n,) places of the objects, with `ids`: the lowest gets the pixels that several share.
+    problems
+        What could not be segmented, by id.
+    """
+
+    records: list[MaskRecord]
+    ids: npt.NDArray[np.int64] | None = None
+    ranks: npt.NDArray[np.int64] | None = None
+    problems: dict[int, str] = field(default_factory=dict)
+
+
+class Segmenter(Protocol):
+    """Find the objects of a tile: the same ones in any process, whatever was segmented before."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What decides the result besides the settings, the weights' hash say."""
+
+    def segment(self, plane: LazyPlane, tile: Tile, prompts: Table | None) -> Found:
+        """Segment one tile.
+
+        Parameters
+        ----------
+        plane
+            The plane, of which `tile.box` is to be segmented.
+        tile
+            The region.
+        prompts
+            All prompts of the plane (see `batch.prompt_units`) in the mode "prompts", else None.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelChoice:
+    """Hold which model to load, and the hash that its weights must have."""
+
+    name: str
+    checkpoint: str
+    device: str
+    precision: str
+    fingerprint: str
+
+    def load(self) -> Sam:
+        """Return the model, loaded once a process.
+
+        Raises
+        ------
+        InputError
+            If its weights are others than those with which the job began.
+        """
+        model = _load(self.name, self.checkpoint, _device_of_worker(self.device), self.precision)
+        if model.fingerprint != self.fingerprint:
+            raise InputError(
+                f"The weights of the model {self.name} are others here than where the job began: install the same "
+                "version of the package, and the same weights, for all workers."
+            )
+        return model
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoSegmenter:
+    """Find everything in a tile, as `auto` does in an image of that size."""
+
+    model: ModelChoice
+    normalization: Normalization
+    settings: AutoSettings
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the weights."""
+        return self.model.fingerprint
+
+    def segment(self, plane: LazyPlane, tile: Tile, prompts: Table | None = None) -> Found:
+        """Segment one tile; see `Segmenter`."""
+        row0, col0, row1, col1 = tile.box
+        pixels = plane[row0:row1, col0:col1]
+        # a new cache for each tile: what was seen before must not decide which windows are encoded together
+        generator = AutomaticMaskGenerator(self.model.load(), self.settings)
+        found = generator.generate(pixels, normalization=self.normalization)
+        shape = int(pixels.shape[0]), int(pixels.shape[1])
+        _, records = label_records(found, shape, self.settings, image=pixels)
+        size = int(plane.shape[0]), int(plane.shape[1])
+        return Found(records=[_moved(record, (row0, col0), size) for record in records])
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptSegmenter:
+    """Find the objects that the prompts of a plane ask for; each belongs to the tile in whose core its middle lies."""
+
+    model: ModelChoice
+    normalization: Normalization
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the weights."""
+        return self.model.fingerprint
+
+    def segment(self, plane: LazyPlane, tile: Tile, prompts: Table | None) -> Found:
+        """Segment one tile; see `Segmenter`."""
+        chosen = _prompts_of(tile, prompts or {}, (int(plane.shape[0]), int(plane.shape[1])))
+        records, ids, ranks, problems = [], [], [], {}
+        seen = _Seen(id(plane.array), tuple(plane.index.items()), plane.channels, plane)
+        for rank, number, what in chosen:
+            predictor = _predictor(self.model, self.normalization, seen)
+            try:
+                prediction = predictor.predict_prompts(what)
+            except InputError as error:
+                problems[number] = str(error)
+                continue
+            window = prediction.window
+            record = MaskRecord.from_patch(
+                prediction.patches[0],
+                (window.row, window.col),
+                image_shape=prediction.image_shape,
+                predicted_iou=float(prediction.scores[0]),
+            )
+            if not record.area:
+                problems[number] = "The model sees no object there: add points."
+                continue
+            records.append(record)
+            ids.append(number)
+            ranks.append(rank)
+        return Found(records=records, ids=np.array(ids, np.int64), ranks=np.array(ranks, np.int64), problems=problems)
+
+
+def choose_model(settings: BatchSettings) -> ModelChoice:
+    """Load the model once to settle its precision and the hash of its weights.
+
+    Raises
+    ------
+    NapariSamError
+        If it cannot be loaded, or the mode is "text" and it has no text adapter.
+    """
+    if settings.mode == "text":
+        raise InputError(f"Mode text needs a text model, and {settings.model!r} has none: choose mode auto or prompts.")
+    model = _load(settings.model, settings.checkpoint, _device_of_worker(settings.device), settings.precision)
+    return ModelChoice(
+        name=settings.model,
+        checkpoint=settings.checkpoint,
+        device=settings.device,
+        precision=model.precision,
+        fingerprint=model.fingerprint,
+    )
+
+
+def open_segmenter(settings: BatchSettings, model: ModelChoice, normalization: Normalization) -> Segmenter:
+    """Return the segmenter of the mode."""
+    if settings.mode == "prompts":
+        return PromptSegmenter(model=model, normalization=normalization)
+    return AutoSegmenter(model=model, normalization=normalization, settings=settings.auto)
+
+
+def _prompts_of(tile: Tile, table: Table, shape: tuple[int, int]) -> list[tuple[int, int, Prompts]]:
+    """Return (rank, id, prompts) of the objects whose middle lies in the core of a tile."""
+    if not len(table.get("id", ())):
+        return []
+    ids, first, place = np.unique(table["id"], return_index=True, return_inverse=True)
+    low = np.full((len(ids), 2), np.inf)
+    high = np.full((len(ids), 2), -np.inf)
+    np.minimum.at(low, place, table["place"][:, :2])
+    np.maximum.at(high, place, np.where(table["box"][:, None], table["place"][:, 2:], table["place"][:, :2]))
+    middle = np.clip(np.floor((low + high) / 2), 0, np.array(shape) - 1)  # prompts outside are refused one by one
+    row0, col0, row1, col1 = tile.core
+    inside = (middle >= (row0, col0)).all(axis=1) & (middle < (row1, col1)).all(axis=1)
+    order = np.argsort(place, kind="stable")
+    rows_of = np.split(order, np.cumsum(np.bincount(place))[:-1])
+    mine = sorted((int(first[k]), int(k)) for k in np.flatnonzero(inside))
+    return [(rank, int(ids[k]), _one_object(table, rows_of[k])) for rank, k in mine]
+
+
+def _one_object(table: Table, rows: npt.NDArray[np.intp]) -> Prompts:
+    points = [row for row in rows if not table["box"][row]]
+    boxes = [row for row in rows if table["box"][row]]
+    row0, col0, row1, col1 = (table["place"][boxes].T if boxes else np.zeros((4, 1))).tolist()
+    return Prompts(
+        points=tuple((float(table["place"][row, 0]), float(table["place"][row, 1])) for row in points),
+        labels=tuple(int(table["label"][row]) for row in points),
+        box=(min(row0), min(col0), max(row1), max(col1)) if boxes else None,
+    )
+
+
+def _moved(record: MaskRecord, by: tuple[int, int], shape: tuple[int, int]) -> MaskRecord:
+    """Return a record of a tile's pixels as one of the plane of `shape`."""
+    rows, cols = by
+
+    def box(old: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+        return old[0] + rows, old[1] + cols, old[2] + rows, old[3] + cols
+
+    point = record.point[0] + rows, record.point[1] + cols
+    return replace(record, box=box(record.box), crop_box=box(record.crop_box), point=point, image_shape=shape)
+
+
+@lru_cache(maxsize=1)
+def _load(name: str, checkpoint: str, device: str, precision: str) -> Sam:
+    return load_model(name, checkpoint=checkpoint or None, device=device, precision=precision)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Tell planes apart by where they come from; the array is alive as long as this is kept."""
+
+    array: int
+    index: tuple[tuple[str, int], ...]
+    channels: tuple[int, ...] | None
+    plane: LazyPlane = field(compare=False)
+
+
+@lru_cache(maxsize=1)
+def _predictor(model: ModelChoice, normalization: Normalization, seen: _Seen) -> Predictor:
+    """Return the predictor of a plane; the tiles of one plane share it, and what it has encoded."""
+    predictor = Predictor(model.load())
+    predictor.set_image(seen.plane, normalization=normalization)
+    return predictor
+
+
+def _device_of_worker(device: str) -> str:
+    """Return the device of a worker: with several GPUs each worker takes its own."""
+    import torch
+
+    if device not in ("auto", "cuda") or torch.cuda.device_count() < 2:
+        return device
+    try:
+        from distributed import get_worker
+
+        name = str(get_worker().name)
+    except (ImportError, ValueError):  # no worker of Dask
+        return device
+    digits = "".join(filter(str.isdigit, name.rsplit("-", 1)[-1]))
+    return f"cuda:{int(digits or 0) % torch.cuda.device_count()}"

@@ -1,0 +1,89 @@
+"""The labels of a batch job as a layer that is read as it is looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels
+
+from napari_sam.io.label_store import LabelStore, open_labels
+from napari_sam.io.large_image import LargeImage, open_large_image
+from napari_sam.io.zarr_location import absolute
+from napari_sam.widgets.batch_place import lies_on_disk
+from napari_sam.widgets.image_location import locate_image
+from napari_sam.widgets.prompt_layers import insert_below_prompts
+from napari_sam.widgets.stored_labels import stored_place
+from napari_sam.widgets.transforms import data_to_world_matrix
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+__all__ = ["show_labels"]
+
+
+def show_labels(viewer: ViewerModel, source: str, location: str, name: str) -> Labels:
+    """Add labels on disk as a layer over their image, anew if they are shown already.
+
+    Parameters
+    ----------
+    viewer
+        The viewer.
+    source
+        Location of the image. A layer that shows it gives the place in the world, else the metadata of the labels do.
+    location, name
+        Of the labels.
+
+    Raises
+    ------
+    InputError
+        If there are no such labels.
+    """
+    store = open_labels(location, name, "r")
+    for layer in [layer for layer in viewer.layers if isinstance(layer, Labels)]:
+        if stored_place(layer) == (store.location, store.name):
+            viewer.layers.remove(layer)  # what it keeps in memory may be older
+    image = next((found for layer in viewer.layers if (found := _shows(layer, source)) is not None), None)
+    how = _own_place(store) if image is None else _place_over(*image, store)
+    levels = list(store.levels)
+    data = levels if len(levels) > 1 else levels[0]
+    layer = Labels(data, name=_title(source, name), multiscale=len(levels) > 1, **how)
+    insert_below_prompts(viewer, layer)
+    return layer
+
+
+def _title(source: str, name: str) -> str:
+    stem = source.rstrip("/").replace("\\", "/").rsplit("/", 1)[-1].split(".")[0]
+    return f"{stem} {name}"
+
+
+def _shows(layer: Any, source: str) -> tuple[Image, LargeImage] | None:
+    if not lies_on_disk(layer):
+        return None
+    image = locate_image(layer)
+    return (layer, image) if image is not None and image.location == absolute(source) else None
+
+
+def _own_place(store: LabelStore) -> dict[str, Any]:
+    level = open_large_image(store.path).levels[0]
+    return {"scale": level.scale, "translate": level.translation}
+
+
+def _place_over(layer: Image, image: LargeImage, store: LabelStore) -> dict[str, Any]:
+    """Return how labels lie over an image layer, which may show another level than the labels were made of."""
+    matrix = data_to_world_matrix(layer)
+    axes = image.axes if layer.ndim == len(image.axes) else [axis for axis in image.axes if axis != "c"]
+    if len(axes) != layer.ndim or not set(store.axes) <= set(axes):
+        return _own_place(store)
+    kept = [axes.index(axis) for axis in store.axes]
+    sizes = image.sizes
+    step = np.array([sizes[axis] / side for axis, side in zip(store.axes, store.array.shape, strict=True)])
+    linear = matrix[np.ix_(kept, kept)] * step
+    origin = matrix[kept, -1] + matrix[np.ix_(kept, kept)] @ ((step - 1) / 2)  # pixel centres are at integers
+    look = {"units": [layer.units[k] for k in kept], "axis_labels": [layer.axis_labels[k] for k in kept]}
+    if np.array_equal(linear, np.diag(np.diag(linear))):
+        return {"scale": np.diag(linear), "translate": origin, **look}
+    affine = np.eye(len(kept) + 1)
+    affine[:-1, :-1], affine[:-1, -1] = linear, origin
+    return {"affine": affine, **look}

@@ -1,0 +1,196 @@
+"""Runs a batch job, and looks at its input, off the GUI's thread."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_sam.config.batch import BatchSettings
+from napari_sam.widgets.background_work import BackgroundWork, Emit
+from napari_sam.widgets.batch_look import Found, look_at, plan_job
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from napari_sam.batch.progress import BatchProgress, FailedUnit
+    from napari_sam.batch.segmenters import Segmenter
+
+__all__ = ["BatchResult", "BatchRunner", "BatchTask"]
+
+PAUSE = 0.1  # seconds between two reports of the same phase
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchTask:
+    """Hold what a job is started with; see `segment_zarr`.
+
+    `instead` is the output where `output` is None and the image cannot hold labels.
+    """
+
+    location: str
+    output: str | None
+    settings: BatchSettings
+    workers: int = 1
+    scheduler: str | None = None
+    restart: bool = False
+    segmenter: Segmenter | None = None
+    instead: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchResult:
+    """Hold what came of a job.
+
+    Parameters
+    ----------
+    outputs
+        Locations of the labels that are complete.
+    objects
+        Labels in them.
+    failed
+        What failed, with the reason.
+    stopped
+        Whether it was cancelled.
+    """
+
+    outputs: tuple[str, ...] = ()
+    objects: int = 0
+    failed: tuple[FailedUnit, ...] = ()
+    stopped: bool = False
+
+    @property
+    def text(self) -> str:
+        """All of it in a sentence."""
+        if self.stopped:
+            return "Stopped. What was done is kept: Go on continues from there."
+        where = f" in {self.outputs[0]}" if self.outputs else ""
+        more = f" and {len(self.outputs) - 1} more" if len(self.outputs) > 1 else ""
+        failed = f" {len(self.failed)} failed, see the list; Go on tries them again." if self.failed else ""
+        return f"Done: {self.objects} object{'' if self.objects == 1 else 's'}{where}{more}.{failed}"
+
+
+class BatchRunner(QObject):
+    """Keep one thread for jobs and one for looking at inputs.
+
+    Emits `found(what lies there)`, then `planned(plan)`, or `lost(error)` instead; of a job `progressed(progress)`,
+    and at its end `ended(result, error or None)`.
+    """
+
+    found = Signal(object)
+    planned = Signal(object)
+    lost = Signal(object)
+    progressed = Signal(object)
+    ended = Signal(object, object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._jobs, self._looks = BackgroundWork("batch"), BackgroundWork("batch input")
+        self._jobs.arrived.connect(self._on_progress)
+        self._jobs.ended.connect(self._on_ended)
+        self._looks.arrived.connect(self._on_look)
+        self._looks.ended.connect(self._on_looked)
+        self._finished: dict[str, BatchProgress] = {}
+        self._failed: tuple[FailedUnit, ...] = ()
+        self._error: BaseException | None = None  # what the job failed with
+        self._lost: BaseException | None = None  # what is wrong with the input
+        self.closed = False
+
+    @property
+    def running(self) -> bool:
+        """Tell whether a job is going on."""
+        return self._jobs.busy
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether a job is going on or an input is being looked at."""
+        return self._jobs.busy or self._looks.busy
+
+    def take_error(self) -> BaseException | None:
+        """Return what the job failed with, once, or what is wrong with the input."""
+        error, self._error = self._error or self._lost, None
+        return error
+
+    def look(self, location: str, output: str | None, settings: BatchSettings | None) -> None:
+        """Look at an input, and plan a job unless the settings are incomplete; the newest look replaces older ones."""
+        self._lost = None
+        self._looks.start(partial(_look, location, output, settings))
+
+    def start(self, task: BatchTask) -> None:
+        """Run a job."""
+        self._finished, self._failed, self._error = {}, (), None
+        self._jobs.start(partial(_run, task))
+
+    def cancel(self) -> None:
+        """Stop after the units at work."""
+        self._jobs.cancel()
+
+    def close(self) -> None:
+        """Stop in the same way, and end the threads as soon as the units at work let go."""
+        if not self.closed:
+            self.closed = True
+            self._jobs.close()
+            self._looks.close()
+
+    def _on_look(self, item: Any) -> None:
+        (self.found if isinstance(item, Found) else self.planned).emit(item)
+
+    def _on_looked(self, _complete: bool, error: BaseException | None) -> None:
+        if error is not None:
+            self._lost = error
+            self.lost.emit(error)
+
+    def _on_progress(self, progress: BatchProgress) -> None:
+        self._failed = progress.failed
+        if progress.phase == "finished":
+            self._finished[progress.item] = progress
+        self.progressed.emit(progress)
+
+    def _on_ended(self, complete: bool, error: BaseException | None) -> None:
+        ends = self._finished.values()
+        result = BatchResult(
+            outputs=tuple(end.output for end in ends),
+            objects=sum(end.objects for end in ends),
+            failed=self._failed,
+            stopped=not complete and error is None,
+        )
+        self._error = error
+        self.ended.emit(result, error)
+
+
+def _look(location: str, output: str | None, settings: BatchSettings | None, emit: Emit) -> None:
+    found = look_at(location, settings)
+    emit(found)
+    if settings is not None:
+        emit(plan_job(found, output, settings))
+
+
+def _run(task: BatchTask, emit: Emit) -> None:
+    from napari_sam.batch.segment_zarr import segment_zarr
+
+    output = task.output
+    if output is None and task.instead and not look_at(task.location).holds_labels:
+        output = task.instead
+    events = segment_zarr(
+        task.location,
+        output,
+        settings=task.settings,
+        workers=task.workers,
+        scheduler=task.scheduler,
+        restart=task.restart,
+        segmenter=task.segmenter,
+    )
+    told, shown = 0.0, ("", "", 0)
+    with contextlib.closing(cast("Generator[BatchProgress]", events)):  # ends workers when it is cancelled
+        for event in events:
+            now, what = time.monotonic(), (event.item, event.phase, len(event.failed))
+            last = event.done == event.total
+            if what != shown or last or now - told >= PAUSE:
+                told, shown = now, what
+                emit(event)
+            else:
+                emit(None)  # stops here, too, when cancelled

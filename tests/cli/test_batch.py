@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_sam.batch import segmenters
+from napari_sam.cli.main import main
+from napari_sam.model.sam import Sam
+from threshold_segmenter import blobs, read_labels, write_zarr
+
+FAST = ["--set", "points_per_side=4", "--set", "stability_score_thresh=0", "--tile", "64", "--overlap", "16"]
+
+
+@pytest.fixture(autouse=True)
+def _tiny(tiny_cell_model: Sam, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segmenters, "load_model", lambda name, **_: tiny_cell_model)
+    segmenters._load.cache_clear()
+    segmenters._predictor.cache_clear()
+
+
+def test_batch_writes_labels_and_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, output = write_zarr(tmp_path / "in.zarr", blobs((100, 90), 1, 8)), tmp_path / "out.zarr"
+    assert main(["batch", str(source), "-o", str(output), "--label", "nuclei", "--json", *FAST]) == 0
+    captured = capsys.readouterr()
+    summary = json.loads(captured.out)
+    labels = read_labels(output, "nuclei")
+    assert summary["count"] == len(np.unique(labels)) - 1 > 0
+    assert summary["labels"] == [f"{output}/labels/nuclei"]
+    assert summary["failed"] == []
+    assert captured.err == ""
+    assert main(["batch", str(source), "-o", str(output), "--label", "nuclei", *FAST]) == 0
+    assert f"Wrote {summary['count']} objects to {output}/labels/nuclei" in capsys.readouterr().out
+
+
+def test_failed_units_are_named_and_the_status_is_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_zarr(tmp_path / "in.zarr", blobs((160, 90), 1, 8), chunks=32)
+    (source / "c" / "0" / "0").write_bytes(b"damaged")
+    assert main(["batch", str(source), "-o", str(tmp_path / "out.zarr"), "--retries", "0", "--json", *FAST]) == 1
+    captured = capsys.readouterr()
+    assert [unit["name"] for unit in json.loads(captured.out)["failed"]] == [
+        "rows 0-64, columns 0-64",
+        "rows 0-64, columns 26-90",
+    ]
+    assert captured.err.startswith("Left out rows 0-64, columns 0-64: Cannot read")
+    assert len(captured.err.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--tile", "3"], "Setting tile is 3"),
+        (["--mode", "text", "--text", "cells"], "needs a text model"),
+        (["--mode", "prompts"], "nothing to go by"),
+        (["--link", "z"], "no axis z to link along"),
+        (["--set", "mode=slow"], "Setting mode is 'slow'"),
+        (["--set", "tile=3"], "Unknown automatic setting 'tile'"),
+        (["--normalization", "some"], "--normalization is 'some'"),
+        (["--channels", "DAPI"], "no channel DAPI"),
+        (["--level", "3"], "no level 3"),
+        (["--scheduler", "nowhere"], "no Dask scheduler at nowhere"),
+    ],
+)
+def test_unusable_arguments_are_one_sentence_and_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    source = write_zarr(tmp_path / "in.zarr", blobs((60, 60)))
+    assert main(["batch", str(source), "-o", str(tmp_path / "out.zarr"), *arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert len(captured.err.strip().splitlines()) == 1
+    assert not (tmp_path / "out.zarr").exists()
+
+
+def test_restart_replaces_and_other_parameters_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, output = write_zarr(tmp_path / "in.zarr", blobs((60, 60))), tmp_path / "out.zarr"
+    command = ["batch", str(source), "-o", str(output)]
+    assert main([*command, *FAST]) == 0
+    assert main([*command, *FAST, "--normalization", "none"]) == 2
+    assert "settings.normalization" in capsys.readouterr().err
+    assert main([*command, *FAST, "--normalization", "none", "--restart"]) == 0
