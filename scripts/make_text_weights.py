@@ -19,14 +19,15 @@ from typing import Any
 
 from make_weights import BUNDLED, ROOT, TRAINING, cell, fill_card, row, run, short_paths
 
+from napari_sam.config.caption_words import vocabulary
 from napari_sam.data.caption_crops import training_images
-from napari_sam.data.caption_words import vocabulary
 from napari_sam.errors import InputError, NapariSamError
 from napari_sam.evaluation.tables import measure_title
 from napari_sam.evaluation.text_protocol import fit_temperature, image_objects, scene_objects
 from napari_sam.inference.text_ranking import TextRanker
 from napari_sam.io.atomic_file import write_whole
 from napari_sam.model.clip import Clip, load_clip, save_clip
+from napari_sam.model.load import load_model
 
 HOLD_OUT = 5  # as in `TextTrainingConfig`
 CALIBRATION = 40  # images of dsb2018/val, and as many synthetic scenes
@@ -104,21 +105,26 @@ def calibrate(options: argparse.Namespace) -> Path:
 def evaluate(options: argparse.Namespace, trained: Path) -> dict[str, dict[str, Any]]:
     """Evaluate on the test split, on images that training left out, and on fresh scenes; return summaries by name.
 
-    `test` is reported and decides on nothing. A report of the same weights is taken as it is.
+    `test` is reported and decides on nothing; it alone is segmented, which takes longer. A report of the same weights
+    is taken as it is.
     """
     folder = options.run / "evaluation"
     folder.mkdir(parents=True, exist_ok=True)
-    fingerprint = load_clip("bundled", checkpoint=trained, device="cpu").fingerprint
+    clip, cells = load_clip("bundled", checkpoint=trained, device="cpu"), load_model("cells", device="cpu")
     reports = {}
     for split in ("val", "test"):
+        masks = split == "test" and not options.limit
+        made_of = {"clip_weights": clip.fingerprint, **({"weights": cells.fingerprint} if masks else {})}
         file = folder / f"text-{split}{f'-{options.limit}' if options.limit else ''}.json"
         title = f"dsb2018/{split}, held-out images of train_extra, {options.scenes} scenes"
-        if not file.exists() or json.loads(file.read_text())["clip_weights"] != fingerprint:
+        known = json.loads(file.read_text()) if file.exists() else {}
+        if any(known.get(name) != value for name, value in made_of.items()):
             folders = [str(options.data / name) for name in (f"dsb2018/{split}", *HELD_OUT)]
             command = ["evaluate", "text", *folders, "--clip-checkpoint", str(trained), "--hold-out", str(HOLD_OUT)]
             command += ["--scenes", str(options.scenes), "--seed", "2" if split == "test" else "1"]
             command += ["--device", options.device, "--threads", str(options.threads)]
-            command += ["--limit", str(options.limit), "--no-masks"] if options.limit else []
+            command += ["--limit", str(options.limit)] if options.limit else []
+            command += [] if masks else ["--no-masks"]
             run([*command, "--output", str(file)])
         reports[title] = json.loads(file.read_text())
     return reports
@@ -137,7 +143,11 @@ def card_sections(clip: Clip, trained: Path, training: list[str], reports: dict[
     }
     for part, measures in COLUMNS.items():
         found = {title: report[part] for title, report in reports.items() if part in report}
-        sections[part] = "\n\n".join(f"**{title}**\n\n{table(own, measures)}" for title, own in found.items())
+        sections[part] = "\n\n".join(
+            f"**{title}**\n\n{table(own, measures)}"
+            for whole, summary in found.items()
+            for title, own in ((whole, summary), *summary.get("baselines", {}).items())
+        )
     return sections
 
 

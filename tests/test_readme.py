@@ -84,7 +84,7 @@ def test_command_lines(page: Path, reader: Path, capsys: pytest.CaptureFixture[s
         if block.run:
             assert run_command(arguments) == 0, f"napari-sam {shlex.join(arguments)}: {capsys.readouterr().err}"
             continue
-        command = [word for word in arguments[:2] if re.fullmatch("[a-z]+", word)]
+        command = [word for word in arguments[:2] if re.fullmatch("[a-z][a-z-]*", word)]
         options = {word.split("=")[0] for word in arguments if word.startswith("-")}
         while command and run_command([*command, "--help"]) != 0:  # a positional argument is no command
             command.pop()
@@ -95,11 +95,11 @@ def test_command_lines(page: Path, reader: Path, capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_make_targets_exist(page: Path) -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     used = {
         match
         for block in blocks(page, "sh", "bash", "console")
-        for match in re.findall(r"^(?:\$ )?make ([a-z]+)", block.code, re.M)
+        for match in re.findall(r"^(?:\$ )?make ([a-z-]+)", block.code, re.M)
     }
     assert used <= targets
 

@@ -156,13 +156,6 @@ def test_rows_without_their_plane_are_refused(model: Sam, tmp_path: Path) -> Non
         job(source, tmp_path / "out.zarr", mode="prompts", prompts=str(table))
 
 
-def test_text_needs_a_text_model(model: Sam, tmp_path: Path) -> None:
-    source = write_zarr(tmp_path / "in.zarr", blobs((50, 50)))
-    with pytest.raises(InputError, match="needs a text model"):
-        job(source, tmp_path / "out.zarr", mode="text", text=("cells",))
-    assert not (tmp_path / "out.zarr").exists()
-
-
 def test_threads_are_fixed_in_units_and_restored(choice: ModelChoice, tmp_path: Path) -> None:
     import torch
 

@@ -52,7 +52,8 @@ def test_failed_units_are_named_and_the_status_is_1(tmp_path: Path, capsys: pyte
     ("arguments", "message"),
     [
         (["--tile", "3"], "Setting tile is 3"),
-        (["--mode", "text", "--text", "cells"], "needs a text model"),
+        (["--mode", "text"], "nothing to look for"),
+        (["--text", "cells"], "the mode is auto"),
         (["--mode", "prompts"], "nothing to go by"),
         (["--link", "z"], "no axis z to link along"),
         (["--set", "mode=slow"], "Setting mode is 'slow'"),

@@ -49,6 +49,8 @@ def test_what_was_found_and_what_is_not_known_is_said(picture, capsys):
         (["--text", " "], "empty"),
         (["--text", "red", "--point", "3,4"], "in one way"),
         (["--text", "red", "--threshold", "7"], "threshold"),
+        (["--text", "red", "--route", "walk"], "choose one of rank, prompt"),
+        (["--text", "red", "--route", "prompt"], "no text head"),
         (["--text", "red", "--threshold", "0.7", "--set", "threshold=0.6"], "given twice"),
         (["--text", "red", "--set", "colour=red"], "colour"),
         (["--text", "red", "--model", "sells"], "cells"),

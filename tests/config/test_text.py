@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_sam.config.text import CONTRASTS, TextSettings, load_text_settings
+from napari_sam.config.text import TextSettings, load_text_settings
 from napari_sam.errors import InputError
 
 
@@ -51,11 +51,6 @@ def test_a_bad_file_is_refused(tmp_path):
     (tmp_path / "text.toml").write_text("views = [")
     with pytest.raises(InputError, match="text settings"):
         load_text_settings(tmp_path / "text.toml")
-
-
-def test_no_word_stands_for_two_things():
-    words = [word for group in CONTRASTS for alternative in group for word in alternative]
-    assert len(words) == len(set(words))
 
 
 def test_the_page_lists_every_setting_with_its_default_and_meaning():

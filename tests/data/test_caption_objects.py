@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from data_folders import write_folder
+from napari_sam.config.caption_words import FACETS
 from napari_sam.data.caption_objects import SCENES, describe_labels, describe_scene, draw_filaments, known_facts
-from napari_sam.data.caption_words import FACETS
 from napari_sam.data.captions import UNKNOWN
 from napari_sam.data.labelled_image import LabelledImage
 from napari_sam.data.sample import Sample

@@ -7,10 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from napari_sam.config.text import CONTRASTS
-from napari_sam.data.caption_words import ADJECTIVES, COMPATIBLE, FACETS, NOUNS, PLACES, vocabulary
+from napari_sam.config.caption_words import ADJECTIVES, COMPATIBLE, FACETS, NOUNS, PLACES, vocabulary
 from napari_sam.data.captions import FALSE, TRUE, UNDECIDED, UNKNOWN, Claim, draw_caption, encode_values, judge
-from napari_sam.inference.text_contrasts import unknown_words
+from napari_sam.inference.text_contrasts import contrasting_texts, unknown_words
 
 NAMES = list(FACETS)
 
@@ -115,5 +114,17 @@ def test_every_value_has_words():
         assert {value for pair in pairs for value in pair} <= {*FACETS[facet]}
 
 
+def test_no_word_stands_for_two_values_of_a_facet():
+    for facet, values in FACETS.items():
+        if facet == "kind":
+            said = [{word for pair in NOUNS[value] for word in pair} for value in values]
+        else:
+            said = [{*ADJECTIVES[value], *PLACES.get(value, ())} for value in values]
+        assert sum(map(len, said)) == len(set().union(*said))
+
+
 def test_what_texts_are_contrasted_with_is_known():
-    assert [alternative[0] for group in CONTRASTS for alternative in group if alternative[0] not in vocabulary()] == []
+    for text in ("small", "round", "dark", "smooth", "dense", "brown", "brightfield", "in phase contrast", "nuclei"):
+        rivals = contrasting_texts(text).rivals
+        assert rivals
+        assert [unknown_words(rival, vocabulary()) for rival in rivals if unknown_words(rival, vocabulary())] == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam.data.caption_words import FACETS
+from napari_sam.config.caption_words import FACETS
 from napari_sam.data.captions import UNKNOWN
 from napari_sam.data.object_attributes import describe, equal_diameter
 from napari_sam.ops.mask_record import MaskRecord

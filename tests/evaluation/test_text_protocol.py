@@ -7,13 +7,13 @@ import pytest
 
 from clip_helpers import ColourClip, discs
 from data_folders import write_folder
+from napari_sam.config.caption_words import FACETS
 from napari_sam.data.caption_objects import ObjectSet, describe_labels
-from napari_sam.data.caption_words import FACETS
 from napari_sam.data.captions import encode_values
 from napari_sam.data.sample import Sample
 from napari_sam.errors import InputError
+from napari_sam.evaluation.text_players import RankPlayer
 from napari_sam.evaluation.text_protocol import (
-    RankPlayer,
     average_precision,
     evaluate_retrieval,
     evaluate_text_masks,
@@ -70,7 +70,7 @@ class Answers:
     def set_image(self, image: np.ndarray) -> None:
         self.shape = image.shape[:2]
 
-    def select(self, text: str) -> np.ndarray:
+    def select(self, text: str, meant: np.ndarray) -> np.ndarray:
         return self.answers.get(text, np.zeros(self.shape, bool))
 
 
@@ -119,7 +119,7 @@ def test_the_player_by_rank_chooses_among_the_masks_of_the_generator():
     player = RankPlayer(Generator(), ranker)
     image, labels = discs()
     player.set_image(image)
-    assert np.array_equal(player.select("green"), labels == 3)
+    assert np.array_equal(player.select("green", labels == 3), labels == 3)
 
 
 def test_temperature_of_sure_and_right_answers_is_low_and_of_guesses_high():

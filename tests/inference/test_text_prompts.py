@@ -63,6 +63,13 @@ def test_the_masks_of_a_text_can_be_refined_by_a_click(predictor):
     assert refined.window == alone.window
 
 
+def test_words_that_were_never_trained_have_no_score(predictor, monkeypatch, clip):
+    sure = predictor.predict(text="bright blorps").scores
+    monkeypatch.setattr(clip, "vocabulary", frozenset(["bright", "nuclei"]))
+    np.testing.assert_allclose(predictor.predict(text="bright blorps").scores, sure / 4, rtol=1e-6)
+    assert (predictor.predict(text="zxqv blorp").scores == 0).all()
+
+
 @pytest.mark.parametrize("text", ["", "   "])
 def test_an_empty_text_is_refused(predictor, text):
     with pytest.raises(InputError, match="is empty"):

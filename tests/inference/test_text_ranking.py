@@ -42,10 +42,28 @@ def test_a_text_competes_with_its_contrasts_and_the_negatives(scene):
     embeddings = ranker.embed(*scene)
     alone = TextRanker(clip, templates=("{}",), contrasts=False, negatives=())
     clip.sentences.clear()
-    scores = ranker.score(embeddings, ["blue rods"])
-    assert {"background", "brown rods", "green rods", "blue nuclei"} <= {*clip.sentences}
+    ranker.score(embeddings, ["blue rods"])
+    assert {"background", "blue", "brown", "green", "rods", "nuclei", "small red debris"} <= {*clip.sentences}
+    scores = ranker.score(embeddings, ["blue"])
     assert scores[3, 0] > scores[2, 0]
     assert (alone.score(embeddings, ["blue rods"]) == 1).all()  # nothing to be weighed against
+
+
+def test_the_least_certain_claim_is_the_score(scene):
+    ranker = TextRanker(ColourClip())
+    embeddings = ranker.embed(*scene)
+    blue, rods = (ranker.score(embeddings, [text])[:, 0] for text in ("blue", "rods"))
+    np.testing.assert_allclose(ranker.score(embeddings, ["blue rods"])[:, 0], np.minimum(blue, rods), rtol=1e-5)
+
+
+def test_not_ranks_the_other_way_round(scene):
+    ranker = TextRanker(ColourClip())
+    scores = {text: ranker.score(ranker.embed(*scene), [text])[:, 0] for text in ("red", "not red", "things, not red")}
+    assert scores["red"][RED].min() > 0.9 > 0.1 > scores["red"][GREEN + BLUE].max()
+    for text in ("not red", "things, not red"):
+        assert scores[text][RED].max() < 0.5 < scores[text][GREEN + BLUE].min()
+    both = ranker.assign(ranker.score(ranker.embed(*scene), ["red", "not red"]))
+    assert [np.flatnonzero(both[:, i]).tolist() for i in range(2)] == [RED, GREEN + BLUE]
 
 
 def test_a_negative_that_is_asked_for_is_no_negative(scene):
@@ -199,7 +217,7 @@ def test_five_thousand_masks_need_no_memory_for_their_crops():
 def test_a_second_text_costs_a_fiftieth():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (300, 300, 3), dtype=np.uint8)
-    labels = np.kron(np.arange(1, 226).reshape(15, 15), np.ones((20, 20), int))
+    labels = np.kron(np.arange(1, 626).reshape(25, 25), np.ones((12, 12), int))
     ranker = TextRanker(build_clip(0), negatives=("background",))
     records = labels_to_records(labels)
     start = time.perf_counter()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 
 import numpy as np
 import open_clip
@@ -82,6 +84,13 @@ def test_vectors_have_length_one_and_depend_on_what_they_are_of(clip, crops):
 def test_every_text_has_a_vector(clip, text):
     (vector,) = clip.encode_texts([text])
     assert np.isfinite(vector).all()
+
+
+def test_short_texts_are_encoded_as_open_clip_does(clip):
+    tokens = clip.tokenize(["round", "a very long text of many small round nuclei that are not dark", "x " * 60])
+    with torch.no_grad():
+        for rows in (tokens[:1], tokens[:2], tokens):
+            torch.testing.assert_close(clip_towers.encode_short(clip.towers, rows), clip.towers.encode_text(rows))
 
 
 def test_a_long_text_counts_with_its_beginning(clip):
@@ -169,3 +178,15 @@ def test_what_open_clip_knows_is_described_from_there():
     assert find_clip_spec("ViT-B-32").tokenizer == "simple"
     assert find_clip_spec("ViT-B-32").mean == CLIP_SPECS["biomedclip"].mean
     assert clip_towers.guess_clip({"visual.conv1.weight": torch.zeros(768, 3, 32, 32)}) is None
+
+
+def test_triton_is_not_loaded_beside_opengl():
+    """Its LLVM and Mesa's in one process crash it; open_clip would bring it."""
+    code = (
+        "import sys, types\n"
+        "sys.modules['qtpy'] = types.ModuleType('qtpy')\n"
+        "from napari_sam.model.clip import build_clip\n"
+        "build_clip()\n"
+        "assert 'open_clip' in sys.modules and 'triton' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,6 +11,7 @@ import torch
 
 import napari_sam as ns
 from clip_helpers import ColourClip, discs
+from napari_sam.config.auto import AutoSettings
 from napari_sam.errors import InputError, OperationCancelled
 from napari_sam.inference.mask_generator import AutomaticMaskGenerator
 from napari_sam.inference.text_ranking import TextRanker
@@ -71,7 +72,8 @@ def test_of_masks_that_overlap_the_one_that_fits_the_text_better_is_taken():
     good = MaskRecord.from_patch(labels == 1, image_shape=labels.shape, predicted_iou=0.3)
     bad = MaskRecord.from_patch(loose, image_shape=labels.shape, predicted_iou=0.9)
     image[(labels == 0) & loose] = (40, 60, 0)
-    result = label_texts(TextRanker(ColourClip(), views=("zero",), threshold=0.2), [bad, good], image, ["red"])
+    ranker = TextRanker(ColourClip(), views=("zero",), threshold=0.2)
+    result = label_texts(ranker, [bad, good], image, ["red"], auto=AutoSettings(overlap="whole"))
     assert result.scores[0, 0] > 0.2
     np.testing.assert_array_equal(result.labels[0] > 0, labels == 1)
     assert result.records[0][0].predicted_iou == 0.3

@@ -245,7 +245,7 @@ def test_settings_are_checked_and_shown(open_batch: OpenBatch, source: Path) -> 
     assert form.editors.editors["tile"].get() == 300
     text = form.editors.mode.model().index(form.editors.mode.findData("text"), 0)
     assert not text.flags() & Qt.ItemFlag.ItemIsEnabled
-    assert "text model" in text.data(Qt.ItemDataRole.ToolTipRole)
+    assert "--mode text" in text.data(Qt.ItemDataRole.ToolTipRole)
 
 
 def test_prompts_may_come_after_the_mode(open_batch: OpenBatch, source: Path, tmp_path: Path) -> None:

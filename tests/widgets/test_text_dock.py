@@ -24,7 +24,6 @@ from napari_sam.widgets.text_dock import TextDock
 from napari_sam.widgets.text_engine import score_map
 from napari_sam.widgets.text_history import TextHistory
 from napari_sam.widgets.text_sheet import colour_of
-from napari_sam.widgets.torch_imports import import_dynamo
 
 OpenText = Callable[..., TextDock]
 DOCS = Path(__file__).parents[2] / "docs"
@@ -34,7 +33,6 @@ RED, GREEN = "red things", "green things"
 @pytest.fixture(scope="module")
 def random_clip() -> Clip:
     """A CLIP of the bundled architecture with random weights."""
-    import_dynamo()
     return build_clip(seed=0)
 
 

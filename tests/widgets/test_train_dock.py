@@ -276,7 +276,7 @@ def test_triton_is_not_loaded_beside_opengl() -> None:
     """Its LLVM and Mesa's in one process crash it."""
     code = (
         "import sys, torch\n"
-        "from napari_sam.widgets.torch_imports import import_dynamo\n"
+        "from napari_sam.model.torch_imports import import_dynamo\n"
         "import_dynamo()\n"
         "assert 'torch._dynamo' in sys.modules and 'triton' not in sys.modules\n"
         "p = torch.nn.Parameter(torch.ones(2))\n"

@@ -93,7 +93,8 @@ def run_job(
     if runner.changed or spec.labels.provenance is None:
         failed = [unit.name for unit in runner.failed]
         made = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "objects": count, "failed": failed}
-        spec.labels.write_provenance(provenance | made, highest)
+        texts = _texts(spec, resolved, links) if spec.settings.mode == "text" else None
+        spec.labels.write_provenance(provenance | made, highest, texts)
     yield BatchProgress(
         phase="finished",
         done=1,
@@ -159,3 +160,20 @@ def _count(spec: JobSpec, resolved: list[str], links: dict[int, tuple[int, str]]
             own += len(ids)
             highest = max(highest, int(ids.max(initial=0)))
     return own + sum(linked.values()), max(highest, *linked.values(), 0)
+
+
+def _texts(spec: JobSpec, resolved: list[str], links: dict[int, tuple[int, str]]) -> dict[int, str]:
+    """Return the text that names each object, by id; of several parts and planes the foremost part of the first."""
+    found: dict[int, str] = {}
+    for plane, digest in enumerate(resolved):
+        if not digest:
+            continue
+        tables = spec.arrays("objects", plane, digest=digest)
+        ids, texts = tables["owners"]["id"], tables["texts"]
+        if plane in links:
+            number, of_series = links[plane]
+            ids = spec.arrays("links", number, digest=of_series)[f"plane{plane}"][ids]
+        front = np.argsort(tables["owners"]["rank"], kind="stable")
+        for label, text in zip(ids[front].tolist(), texts[front].tolist(), strict=True):
+            found.setdefault(label, spec.settings.text[text])
+    return found

@@ -24,7 +24,18 @@ from napari_sam.ops.label_image import label_records
 from napari_sam.ops.mask_record import MaskRecord
 from napari_sam.types import Prompts
 
-__all__ = ["AutoSegmenter", "Found", "ModelChoice", "PromptSegmenter", "Segmenter", "choose_model", "open_segmenter"]
+__all__ = [
+    "AutoSegmenter",
+    "Found",
+    "ModelChoice",
+    "PromptSegmenter",
+    "Segmenter",
+    "Table",
+    "choose_model",
+    "device_of_worker",
+    "moved",
+    "open_segmenter",
+]
 
 Table = Mapping[str, npt.NDArray[Any]]
 
@@ -42,6 +53,8 @@ class Found:
         (n,) labels that the objects keep, None if they are numbered in the end.
     ranks
         (n,) places of the objects, with `ids`: the lowest gets the pixels that several share.
+    texts
+        (n,) numbers of the texts that name the objects, None if nothing was named.
     problems
         What could not be segmented, by id.
     """
@@ -49,6 +62,7 @@ class Found:
     records: list[MaskRecord]
     ids: npt.NDArray[np.int64] | None = None
     ranks: npt.NDArray[np.int64] | None = None
+    texts: npt.NDArray[np.int32] | None = None
     problems: dict[int, str] = field(default_factory=dict)
 
 
@@ -91,7 +105,7 @@ class ModelChoice:
         InputError
             If its weights are others than those with which the job began.
         """
-        model = _load(self.name, self.checkpoint, _device_of_worker(self.device), self.precision)
+        model = _load(self.name, self.checkpoint, device_of_worker(self.device), self.precision)
         if model.fingerprint != self.fingerprint:
             raise InputError(
                 f"The weights of the model {self.name} are others here than where the job began: install the same "
@@ -123,7 +137,7 @@ class AutoSegmenter:
         shape = int(pixels.shape[0]), int(pixels.shape[1])
         _, records = label_records(found, shape, self.settings, image=pixels)
         size = int(plane.shape[0]), int(plane.shape[1])
-        return Found(records=[_moved(record, (row0, col0), size) for record in records])
+        return Found(records=[moved(record, (row0, col0), size) for record in records])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,11 +186,9 @@ def choose_model(settings: BatchSettings) -> ModelChoice:
     Raises
     ------
     NapariSamError
-        If it cannot be loaded, or the mode is "text" and it has no text adapter.
+        If it cannot be loaded.
     """
-    if settings.mode == "text":
-        raise InputError(f"Mode text needs a text model, and {settings.model!r} has none: choose mode auto or prompts.")
-    model = _load(settings.model, settings.checkpoint, _device_of_worker(settings.device), settings.precision)
+    model = _load(settings.model, settings.checkpoint, device_of_worker(settings.device), settings.precision)
     return ModelChoice(
         name=settings.model,
         checkpoint=settings.checkpoint,
@@ -190,6 +202,17 @@ def open_segmenter(settings: BatchSettings, model: ModelChoice, normalization: N
     """Return the segmenter of the mode."""
     if settings.mode == "prompts":
         return PromptSegmenter(model=model, normalization=normalization)
+    if settings.mode == "text":
+        from napari_sam.batch.text_segmenter import TextSegmenter, choose_clip  # which build on this module
+
+        return TextSegmenter(
+            model=model,
+            clip=choose_clip(settings),
+            texts=settings.text,
+            normalization=normalization,
+            settings=settings.auto,
+            ranking=settings.ranking,
+        )
     return AutoSegmenter(model=model, normalization=normalization, settings=settings.auto)
 
 
@@ -222,7 +245,7 @@ def _one_object(table: Table, rows: npt.NDArray[np.intp]) -> Prompts:
     )
 
 
-def _moved(record: MaskRecord, by: tuple[int, int], shape: tuple[int, int]) -> MaskRecord:
+def moved(record: MaskRecord, by: tuple[int, int], shape: tuple[int, int]) -> MaskRecord:
     """Return a record of a tile's pixels as one of the plane of `shape`."""
     rows, cols = by
 
@@ -256,7 +279,7 @@ def _predictor(model: ModelChoice, normalization: Normalization, seen: _Seen) ->
     return predictor
 
 
-def _device_of_worker(device: str) -> str:
+def device_of_worker(device: str) -> str:
     """Return the device of a worker: with several GPUs each worker takes its own."""
     import torch
 

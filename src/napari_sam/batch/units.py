@@ -48,7 +48,10 @@ def segment_tile(spec: JobSpec, plane: int, tile: int, prompts: str) -> Result:
     where = spec.tiles(plane)[tile]
     with fixed_threads(spec.settings.threads):
         found = spec.segmenter.segment(spec.pixels(plane), where, table)
-    columns = {} if found.ids is None else {"id": found.ids, "rank": np.asarray(found.ranks, np.int64)}
+    columns: dict[str, npt.NDArray[Any]] = (
+        {} if found.ids is None else {"id": found.ids, "rank": np.asarray(found.ranks, np.int64)}
+    )
+    columns |= {} if found.texts is None else {"text": found.texts}
     path = spec.file("tiles", plane, tile)
     with storing(f"write {path}"):
         digest = write_records(path, found.records, **columns)
@@ -83,6 +86,8 @@ def resolve_plane(spec: JobSpec, plane: int, tiles: Digests, edges: Digests) -> 
     owners = resolve(
         np.concatenate([np.empty(0, OBJECTS), *objects]), np.concatenate([np.empty(0, EDGES), *shared]), plan
     )
+    if spec.settings.mode == "text":
+        of_tiles["texts"] = _texts_of(spec, plane, tiles, owners)
     return _saved(spec, "objects", (plane,), {"owners": owners, **of_tiles})
 
 
@@ -130,6 +135,16 @@ def _with_their_ids(spec: JobSpec, plane: int, tiles: Digests) -> Table:
     owners = np.concatenate(parts)
     owners["rank"][np.argsort(np.concatenate(ranks), kind="stable")] = np.arange(len(owners))
     return owners
+
+
+def _texts_of(spec: JobSpec, plane: int, tiles: Digests, owners: Table) -> npt.NDArray[np.int32]:
+    """Return for each row of `OWNERS` the number of the text that names the object."""
+    texts = np.zeros(len(owners), np.int32)
+    for number, digest in tiles:
+        mine = owners["tile"] == number
+        if mine.any():
+            texts[mine] = spec.records(plane, number, digest).columns["text"][owners["number"][mine]]
+    return texts
 
 
 def _saved(spec: JobSpec, kind: str, numbers: Sequence[int], arrays: dict[str, Any]) -> Result:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from napari_sam.errors import InputError
 
-__all__ = ["keep_image", "numbers", "setting_values", "stretch"]
+__all__ = ["keep_image", "numbers", "plain_warnings", "setting_values", "stretch"]
 
 
 def numbers(text: str, kind: type, option: str) -> tuple[Any, ...]:
@@ -86,3 +90,20 @@ def _as_type_of(default: Any, text: str) -> Any:
         return type(default)(text) if isinstance(default, int | float) else text
     except ValueError:
         return text
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Say what is meant for the user (`UserWarning`) as one sentence on standard error, each once."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("once", category=UserWarning)
+        show = warnings.showwarning
+
+        def tell(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+            if category is UserWarning:
+                typer.echo(str(message), err=True)
+            else:
+                show(message, category, *rest)
+
+        warnings.showwarning = tell  # type: ignore[assignment]  # put back when the context ends
+        yield

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_sam.cli.arguments import setting_values, stretch
+from napari_sam.cli.arguments import plain_warnings, setting_values, stretch
 from napari_sam.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,7 +31,14 @@ def batch(
         str | None, typer.Option(help="Table (.csv, .geojson), or seeds: labels in the image, or another label image.")
     ] = None,
     seeds: Annotated[str, typer.Option(help="What a seed stands for: its box, or one point.")] = "box",
-    text: Annotated[list[str] | None, typer.Option(help="What to look for; repeatable.")] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help='What to look for in mode text, as "round nuclei"; repeatable.')
+    ] = None,
+    clip: Annotated[str, typer.Option(help="Name of the CLIP that reads --text.")] = "bundled",
+    clip_checkpoint: Annotated[
+        Path | None, typer.Option(help="Its weights file instead of the registered one.")
+    ] = None,
+    threshold: Annotated[float | None, typer.Option(help="Least score of what --text names, 0 to 1.")] = None,
     model: Annotated[str, typer.Option(help="Name of the model.")] = "cells",
     checkpoint: Annotated[Path | None, typer.Option(help="Weights file instead of the registered one.")] = None,
     workers: Annotated[int, typer.Option(help="Processes on this machine; 0 for as many as fit.")] = 1,
@@ -47,7 +54,7 @@ def batch(
     pixel_size: Annotated[float, typer.Option(help="Take the level whose pixels are nearest to so large.")] = 0.0,
     channels: Annotated[str | None, typer.Option(help="Names or numbers, as DAPI or 0,2.")] = None,
     normalization: Annotated[str, typer.Option(help="auto, none, or LOW,HIGH.")] = "auto",
-    preset: Annotated[str | None, typer.Option(help="natural, cells or tissue, for mode auto.")] = None,
+    preset: Annotated[str | None, typer.Option(help="natural, cells or tissue, for modes auto and text.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a setting of auto.")] = None,
     retries: Annotated[int, typer.Option(help="How often to try again what failed.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -81,12 +88,16 @@ def batch(
         prompts=prompts or "",
         seeds=seeds,
         text=tuple(text or ()),
+        clip=clip,
+        clip_checkpoint=str(clip_checkpoint.absolute()) if clip_checkpoint else "",
         retries=retries,
         auto=auto,
+        ranking={} if threshold is None else {"threshold": threshold},
     )
     started = time.perf_counter()
     events = segment_zarr(image, output, workers=workers, scheduler=scheduler, restart=restart, settings=settings)
-    finished = list(_show(events))
+    with plain_warnings():
+        finished = list(_show(events))
     _report(finished, round(time.perf_counter() - started, 2), as_json=json)
 
 

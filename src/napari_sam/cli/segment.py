@@ -36,6 +36,9 @@ def segment(
     text: Annotated[
         list[str] | None, typer.Option(help='What to segment, in words, as "bright round nuclei"; repeatable.')
     ] = None,
+    route: Annotated[
+        str, typer.Option(help="rank (the CLIP chooses among all masks) or prompt (the text prompts the model).")
+    ] = "rank",
     clip: Annotated[str, typer.Option(help="Name of the CLIP that reads --text.")] = "bundled",
     threshold: Annotated[float | None, typer.Option(help="Least score of what --text names, 0 to 1.")] = None,
     top_k: Annotated[int | None, typer.Option(help="At most so many objects for each --text.")] = None,
@@ -68,7 +71,7 @@ def segment(
 
         chosen = text_settings(set_ or (), threshold=threshold, top_k=top_k)
         loads = {"model": model, "checkpoint": checkpoint, "clip": clip, "device": device}
-        how = {"normalization": stretch(normalization), "channels": picked}
+        how = {"normalization": stretch(normalization), "channels": picked, "route": route}
         report_text(text_objects(read_image(image, where), text, chosen, loads, how), output, as_json=json)
         return
     if replay is not None:

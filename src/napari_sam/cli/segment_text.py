@@ -40,15 +40,16 @@ def text_settings(pairs: Sequence[str], **options: Any) -> TextSettings:
 def text_objects(
     pixels: Any, texts: Sequence[str], settings: TextSettings, loads: dict[str, Any], how: dict[str, Any]
 ) -> TextResult:
-    """Load the models and segment; the texts are checked first."""
+    """Load the models and segment; the texts are checked first. `how` goes to `pipeline.text_segment.text_segment`."""
     from napari_sam.inference.mask_generator import AutomaticMaskGenerator
     from napari_sam.inference.text_contrasts import check_texts
     from napari_sam.inference.text_ranking import TextRanker
     from napari_sam.model.clip import load_clip
     from napari_sam.model.load import load_model
-    from napari_sam.pipeline.text_segment import text_segment
+    from napari_sam.pipeline.text_segment import check_route, text_segment
 
     check_texts(texts)
+    check_route(how["route"])
     clip = load_clip(loads["clip"], device=loads["device"])
     model = load_model(loads["model"], checkpoint=loads["checkpoint"], device=loads["device"])
     return text_segment(AutomaticMaskGenerator(model), TextRanker(clip, settings), pixels, texts, **how)

@@ -11,6 +11,7 @@ from typing import Any
 
 from napari_sam.config.auto import AutoSettings
 from napari_sam.config.settings import settings_from
+from napari_sam.config.text import TextSettings
 from napari_sam.errors import InputError
 
 __all__ = ["BatchSettings"]
@@ -53,11 +54,15 @@ class BatchSettings:
         Table of prompts (.csv, .geojson) or label image of seeds, and whether a seed stands for its "box" or for one
         "point" in its middle.
     text
-        What to look for.
+        What to look for in the mode "text".
+    clip, clip_checkpoint
+        Name of the CLIP that reads the texts, and a weights file to use instead of the registered one ("" for none).
     retries
         How often a unit that failed is tried again.
     auto
         Settings of automatic segmentation.
+    ranking
+        Settings of choosing by text among what automatic segmentation finds.
     """
 
     mode: str = "auto"
@@ -79,8 +84,11 @@ class BatchSettings:
     prompts: str = ""
     seeds: str = "box"
     text: tuple[str, ...] = ()
+    clip: str = "bundled"
+    clip_checkpoint: str = ""
     retries: int = 2
     auto: AutoSettings = dataclasses.field(default=AutoSettings())
+    ranking: TextSettings = dataclasses.field(default=TextSettings())
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -108,6 +116,12 @@ class BatchSettings:
             raise InputError("Mode prompts has nothing to go by: give a table or a label image of seeds as prompts.")
         if self.mode != "prompts" and self.prompts:
             raise InputError(f"Prompts are given ({self.prompts}) but the mode is {self.mode}: choose mode prompts.")
+        if self.mode == "text" and not any(self.text):
+            raise InputError("Mode text has nothing to look for: give a text, such as bright round nuclei.")
+        if self.mode != "text" and self.text:
+            raise InputError(f"A text is given ({self.text[0]}) but the mode is {self.mode}: choose mode text.")
+        if len({*self.text}) < len(self.text):
+            raise InputError("The same text is given twice: leave one out.")
         if self.mode == "prompts" and self.link:
             raise InputError("Mode prompts keeps the ids of the prompts, so nothing can be linked: leave link out.")
         if self.level and self.pixel_size:
@@ -140,11 +154,12 @@ class BatchSettings:
     def changed(self, **changes: Any) -> BatchSettings:
         """Return the same settings with some changed, checking names and types.
 
-        `auto` may be a mapping of the automatic settings that differ, and `normalization` a pair of numbers.
+        `auto` and `ranking` may be mappings of the settings that differ, and `normalization` a pair of numbers.
         """
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)} | changes
-        if isinstance(values["auto"], Mapping):
-            values["auto"] = self.auto.changed(**values["auto"])
+        for name in ("auto", "ranking"):
+            if isinstance(values[name], Mapping):
+                values[name] = getattr(self, name).changed(**values[name])
         if isinstance(values["normalization"], tuple | list):
             values["normalization"] = ",".join(repr(float(value)) for value in values["normalization"])
         return settings_from(BatchSettings, values, "batch")

@@ -10,44 +10,15 @@ from typing import Any
 from napari_sam.config.settings import read_settings_file, settings_from
 from napari_sam.errors import InputError
 
-__all__ = ["CONTRASTS", "STOP_WORDS", "VIEWS", "TextSettings", "load_text_settings"]
+__all__ = ["STOP_WORDS", "VIEWS", "TextSettings", "load_text_settings"]
 
 VIEWS = ("keep", "blur", "zero")
 
-# Of each group an object is one; the first word of the others takes the place of the word that a text has.
-CONTRASTS: tuple[tuple[tuple[str, ...], ...], ...] = (
-    (("small", "tiny", "little", "smaller", "smallest"), ("large", "big", "huge", "larger", "largest")),
-    (
-        ("round", "circular", "rounded", "roundish", "spherical", "oval"),
-        ("elongated", "long", "stretched", "slender", "elliptical", "oblong"),
-        ("irregular", "lobed", "angular", "spiky", "irregularly"),
-    ),
-    (
-        ("bright", "brighter", "brightest", "glowing", "shiny", "intense", "light"),
-        ("dark", "dim", "darker", "darkest", "faint", "weak"),
-    ),
-    (("smooth", "homogeneous", "uniform", "even", "plain"), ("textured", "granular", "mottled", "speckled", "rough")),
-    (
-        ("purple", "violet", "magenta", "blue", "bluish"),
-        ("brown", "brownish"),
-        ("green", "greenish"),
-        ("gray", "grey", "colourless", "colorless"),
-        ("pink", "red", "reddish"),
-    ),
-    (
-        ("nuclei", "nucleus", "cell", "cells", "nuclear", "bacteria", "bacterium"),
-        ("rods", "rod"),
-        ("filaments", "filament", "fibers", "fibres", "axon", "axons", "neuron", "neurons", "neurites", "threads"),
-        ("clumps", "clump", "cluster", "clusters", "clumped", "aggregates", "aggregate"),
-        ("debris", "dirt", "dust", "fragments", "artefact", "artefacts"),
-        ("background",),
-    ),
-)
 _STOP_WORDS = """
 a an all and any are as at be been being both but by can do each every few find for from get has have having how i if
-in into is it its just many me more most my of off on one ones only or other our out over please segment show so some
-such than that the their them then there these they this thing things those to too under up very was we were what when
-where which while who whose why will with you your
+in into is it its just many me more most my no not of off on one ones only or other our out over please segment show so
+some such than that the their them then there these they this thing things those to too under up very was we were what
+when where which while who whose why will with without you your
 """
 STOP_WORDS = frozenset(_STOP_WORDS.split())  # they say nothing of an object
 
@@ -66,7 +37,8 @@ class TextSettings:
     templates
         Sentences around a text, {} in its place; the vectors of several are averaged.
     contrasts
-        Whether a text also competes with the same text in which "small" is "large", "round" is "elongated" and so on.
+        Whether a text also competes with the same text in which "small" is "large", "round" is "elongated" and so on,
+        and one with "not" with the same text without it.
     negatives
         Texts that every text competes with, besides.
     exclusive

@@ -52,10 +52,10 @@ class TextTrainingConfig:
     architecture: str = "clip_bundled"
     data: tuple[str, ...] = ()
     hold_out: int = 5
-    scenes: int = 500
+    scenes: int = 1000
     scene_size: int = 256
     objects: int = 40
-    steps: int = 3000
+    steps: int = 4000
     batch: int = 128
     texts: int = 96
     zeroed: float = 0.4

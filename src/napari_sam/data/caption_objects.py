@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from napari_sam.data.caption_words import FACETS
+from napari_sam.config.caption_words import FACETS
 from napari_sam.data.captions import UNKNOWN
 from napari_sam.data.labelled_image import LabelledImage
 from napari_sam.data.object_attributes import describe, equal_diameter

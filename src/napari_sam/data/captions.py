@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from napari_sam.data.caption_words import ADJECTIVES, COMPATIBLE, FACETS, NOUNS, PLACES, PREFIXES, THINGS
+from napari_sam.config.caption_words import ADJECTIVES, COMPATIBLE, FACETS, NOUNS, PLACES, PREFIXES, THINGS
 
 __all__ = ["FALSE", "TRUE", "UNDECIDED", "UNKNOWN", "Caption", "Claim", "draw_caption", "encode_values", "judge"]
 
@@ -21,7 +21,7 @@ FALSE, UNDECIDED, TRUE = 0, 1, 2
 NAMES = tuple(FACETS)
 KIND = NAMES.index("kind")
 COUNTS = (0.5, 0.3, 0.15, 0.05)  # how often a caption makes one, two, three, four claims
-INTEREST = np.array([1.2, 1.2, 1.2, 0.8, 1.0, 0.5, 0.9, 1.3])  # how often each facet is spoken of
+INTEREST = np.array([1.6, 1.8, 1.0, 0.8, 0.7, 0.6, 0.9, 1.1])  # how often each facet is spoken of
 NEGATED = 0.12
 PREFIXED = 0.35
 

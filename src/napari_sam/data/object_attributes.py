@@ -31,6 +31,7 @@ LONG, ROUND = 0.58, 0.82  # shorter by longer axis
 THREAD = 0.25  # half of the greatest width by the root of the area, of a disc 0.56
 THIN = 5.0  # squared outline by area, of a disc 1: a thread, however it is bent
 DARK, BRIGHT = 80, 150  # gray levels of 255
+GLOOM = 40  # gray levels of surroundings at most, where objects glow
 SHADE = 40  # gray levels below its surroundings make a medium object dark
 SMOOTH, ROUGH = 5.0, 10.0  # gray levels of standard deviation, fine structure only
 PATCH = 32  # pixels: side at which texture is measured
@@ -76,10 +77,12 @@ def describe(
     values["colour"] = _colour(pixels[mask].mean(axis=0))
     if kind != "background":
         gray = pixels.astype(np.float32) @ GRAY
+        # on dark ground a dye is as bright as its channel: pure blue is no dark colour there
+        glows = not mask.all() and float(np.median(gray[~mask])) <= GLOOM
         ratio = 2 * np.sqrt(record.area / np.pi) / usual if usual else 1
         values["size"] = "small" if ratio <= SMALL else "large" if ratio >= LARGE else None
         values["shape"] = _shape(record)
-        values["brightness"] = _brightness(gray, mask)
+        values["brightness"] = _brightness(pixels.max(axis=-1).astype(np.float32) if glows else gray, mask)
         values["texture"] = _texture(gray, mask)
         if taken is not None:
             values["crowding"] = _crowding(taken[window], mask)

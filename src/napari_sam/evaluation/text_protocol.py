@@ -7,25 +7,21 @@ clear count for nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_sam.config.caption_words import ADJECTIVES, FACETS, NOUNS, PLACES
 from napari_sam.data.caption_objects import SCENES, ObjectSet, describe_labels, describe_scene, known_facts
-from napari_sam.data.caption_words import ADJECTIVES, FACETS, NOUNS, PLACES
 from napari_sam.data.captions import FALSE, TRUE, UNDECIDED, UNKNOWN, Claim, judge
 from napari_sam.data.labelled_image import LabelledImage
-from napari_sam.evaluation.scores import MODEL, Score
-from napari_sam.inference.mask_generator import AutomaticMaskGenerator
+from napari_sam.evaluation.scores import Score
+from napari_sam.evaluation.text_players import TextPlayer
 from napari_sam.inference.text_ranking import MaskEmbeddings, TextRanker
-from napari_sam.ops.mask_record import MaskRecord
-from napari_sam.pipeline.text_segment import label_texts
 from napari_sam.types import BoolArray
 
 __all__ = [
-    "RankPlayer",
-    "TextPlayer",
     "average_precision",
     "evaluate_retrieval",
     "evaluate_text_masks",
@@ -43,38 +39,6 @@ FEW = 5  # objects of a value, at least, where images are pooled
 TEMPERATURES = np.geomspace(0.25, 8, 41)
 NAMES = tuple(FACETS)
 EXTRAS = [FACETS["kind"].index(name) for name in ("clump", "debris", "background")]
-
-
-class TextPlayer(Protocol):
-    """Find what a text names in one image after another."""
-
-    name: str
-
-    def set_image(self, image: npt.NDArray[np.uint8]) -> None:
-        """Take an image (H, W, 3), normalised."""
-
-    def select(self, text: str) -> BoolArray:
-        """Return (H, W) bool: all pixels of the objects that the text names."""
-
-
-class RankPlayer:
-    """Play by rank: all masks of the image, and of these the ones that fit the text."""
-
-    def __init__(self, generator: AutomaticMaskGenerator, ranker: TextRanker, name: str = MODEL) -> None:
-        self.name = name
-        self._generator, self._ranker = generator, ranker
-        self._image: npt.NDArray[np.uint8] = np.empty((0, 0, 3), np.uint8)
-        self._records: list[MaskRecord] = []
-
-    def set_image(self, image: npt.NDArray[np.uint8]) -> None:
-        """Find all masks."""
-        self._image = image
-        self._records = self._generator.generate(image, normalization="none")
-
-    def select(self, text: str) -> BoolArray:
-        """Return what the masks cover that are chosen."""
-        result = label_texts(self._ranker, self._records, self._image, [text], auto=self._generator.settings)
-        return result.labels[0] > 0
 
 
 def prompt_of(facet: str, value: str) -> str:
@@ -108,7 +72,8 @@ def evaluate_retrieval(ranker: TextRanker, sets: Iterable[tuple[str, ObjectSet]]
     """Rank objects by the word for each value of each facet; yield the average precision of each ranking.
 
     Size, shape, brightness, texture and crowding: among the objects of each image, where it has some with the value and
-    some without. Colour, modality and kind: among the objects of all images together, at most 30 of each.
+    some without. Colour and modality: among the objects of all images together, at most 30 of each; clumps, debris and
+    background count for kind only, which is ranked in the same way.
 
     Yields
     ------
@@ -131,8 +96,10 @@ def evaluate_retrieval(ranker: TextRanker, sets: Iterable[tuple[str, ObjectSet]]
         vectors = np.concatenate([embeddings.vectors for embeddings, _ in pooled])
         together = MaskEmbeddings(vectors=vectors, clip=pooled[0][0].clip)
         codes = np.concatenate([codes for _, codes in pooled])
+        own = ~np.isin(codes[:, NAMES.index("kind")], EXTRAS)
         for facet in POOLED:
-            yield from _rank(ranker, together, codes, facet, "all images", FEW)
+            which = own | (facet == "kind")
+            yield from _rank(ranker, _some(together, which), codes[which], facet, "all images", FEW)
 
 
 def evaluate_text_masks(
@@ -153,7 +120,7 @@ def evaluate_text_masks(
         for player in players if asked else ():
             player.set_image(found.image)
             for facet, text, meant, unsure, others in asked:
-                selected = player.select(text) & ~unsure
+                selected = player.select(text, meant) & ~unsure
                 values = {"iou": _iou(selected, meant), "everything": _iou(meant | others, meant)}
                 yield Score(image=name, group=facet, method=player.name, about={}, values=values)
 

@@ -15,15 +15,15 @@ from napari_sam.evaluation.report import summarise
 from napari_sam.evaluation.report_files import records_csv
 from napari_sam.evaluation.scores import Score
 from napari_sam.evaluation.tables import rich_tables
+from napari_sam.evaluation.text_players import ClickPlayer, PromptPlayer, RankPlayer, TextPlayer
 from napari_sam.evaluation.text_protocol import (
-    RankPlayer,
-    TextPlayer,
     evaluate_retrieval,
     evaluate_text_masks,
     image_objects,
     scene_objects,
 )
 from napari_sam.inference.mask_generator import AutomaticMaskGenerator
+from napari_sam.inference.predictor import Predictor
 from napari_sam.inference.text_ranking import TextRanker
 from napari_sam.io.atomic_file import write_whole
 
@@ -53,7 +53,6 @@ def run_text(
     generator: AutomaticMaskGenerator | None,
     datasets: Sequence[str],
     *,
-    others: Sequence[TextPlayer] = (),
     scenes: int = 0,
     hold_out: int = 0,
     limit: int | None = None,
@@ -64,11 +63,10 @@ def run_text(
     Parameters
     ----------
     generator
-        Finds the masks that are ranked; None leaves masks out.
+        Finds the masks that are ranked; None leaves masks out. If its model has a text head for this CLIP, texts are
+        also tried as prompts, alone and with one point.
     datasets
         Sources of labelled images, see `data.sources`.
-    others
-        Who else segments by text.
     scenes
         Synthetic scenes beside the images.
     hold_out
@@ -102,11 +100,22 @@ def run_text(
     summary: dict[str, Any] = {"retrieval": _count_queries(summarise(ranked))}
     drawn: list[Score] = []
     if generator is not None:
-        players: list[TextPlayer] = [RankPlayer(generator, ranker), *others]
-        drawn = list(evaluate_text_masks(players, sets()))
+        drawn = list(evaluate_text_masks(_players(generator, ranker), sets()))
         if drawn:
             summary["masks"] = _count_queries(summarise(drawn))
     return summary, [*ranked, *drawn]
+
+
+def _players(generator: AutomaticMaskGenerator, ranker: TextRanker) -> list[TextPlayer]:
+    """Return who can play: by rank, and where the model has a text head, by prompt."""
+    ranking = RankPlayer(generator, ranker)
+    players: list[TextPlayer] = [ranking]
+    head = generator.model.text_head
+    if head is not None and head.clip_fingerprint == ranker.clip.fingerprint:
+        prompting = PromptPlayer(ranking)
+        predictor = Predictor(generator.model, cache=generator.cache, clip=ranker.clip)
+        players += [prompting, ClickPlayer(prompting, predictor)]
+    return players
 
 
 def report_text(paths: Sequence[Path], summary: dict[str, Any], scores: Sequence[Score]) -> list[Table]:

@@ -147,7 +147,8 @@ class Predictor:
             their box, too.
         text
             What to segment, for models with a text head. Alone it means all that it names in the window, which then
-            is the whole image unless one is given; with points or a box the object there.
+            is the whole image unless one is given; with points or a box the object there. Words that the CLIP was not
+            trained with lower the scores, to 0 where none is known.
         multimask
             True: three candidates; False: one; None: three for a single point or a text alone, else one.
         window
@@ -172,7 +173,8 @@ class Predictor:
             view = self._whole(self.image_shape) if window is None else window
             self._check_window(view)
             self._window = view
-            return self._predict_in(view, Prompts(), None, multimask is not False, progress, tokens)
+            found = self._predict_in(view, Prompts(), None, multimask is not False, progress, tokens)
+            return replace(found, scores=found.scores * np.float32(self._tokens.known(text or "")))
         shape = self.image_shape
         prompts = check_prompts(points, point_labels, box, mask, shape, self.model.mask_size)
         if prompts.mask is not None and not is_logits(prompts.mask) and not prompts.points and prompts.box is None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from napari_sam.errors import InputError
-from napari_sam.inference.text_contrasts import check_texts
+from napari_sam.inference.text_contrasts import check_texts, familiarity
 from napari_sam.model.clip import Clip, load_clip
 from napari_sam.model.sam import Sam
 from napari_sam.model.text_prompt import TextPrompt
@@ -61,6 +61,10 @@ class TextTokens:
             self._clip = load_clip(self._clip, device=self._model.device.type)
         head.check_clip(self._clip.fingerprint, self._clip.name)
         return self._clip
+
+    def known(self, text: str) -> float:
+        """Return how far a text may be believed, from 0 to 1: the squared share of its words that the CLIP knows."""
+        return familiarity(text, self.clip.vocabulary) ** 2
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[str] | str) -> Tensor:

@@ -18,6 +18,7 @@ from napari_sam.inference.text_contrasts import (
     content_words,
     contrasting_texts,
     familiarity,
+    separate_claims,
     unknown_words,
 )
 from napari_sam.model.clip import Clip
@@ -116,10 +117,12 @@ class TextRanker:
     def score(self, embeddings: MaskEmbeddings, texts: Sequence[str]) -> FloatArray:
         """Return how likely each mask is what each text says.
 
-        A text's score is its share in a softmax over itself, the texts that contrast with it ("large" for "small") and
-        the negatives. With `exclusive` it is divided by how much better another of the texts fits that mask. Last it is
-        multiplied by the squared share of its words that the CLIP knows, where that is recorded, so that a word outside
-        of the vocabulary is never found with confidence.
+        A text is taken apart into what it claims ("bright", "nuclei"), and its score is that of the least certain
+        claim. A claim's score is its share in a softmax over itself, what contrasts with it ("large" for "small") and
+        the negatives; to the share of "not round" counts that of "elongated" and "irregular", and "round" is against
+        it. With `exclusive` a score is divided by how much higher that of another text is for that mask. Last it is
+        multiplied by the squared share of the text's words that the CLIP knows, where that is recorded, so that a word
+        outside of the vocabulary is never found with confidence.
 
         Parameters
         ----------
@@ -139,17 +142,19 @@ class TextRanker:
             If there is no text, or one is empty.
         """
         asked = check_texts(texts)
-        rivals = [self._rivals(text) for text in asked]
-        everything = list(dict.fromkeys([*asked, *(rival for some in rivals for rival in some)]))
+        claims = {text: separate_claims(text) if self.settings.contrasts else [text] for text in asked}
+        sides = {(text, claim): self._sides(claim, text) for text in asked for claim in claims[text]}
+        everything = list(dict.fromkeys(some for pair in sides.values() for side in pair for some in side))
         place = {text: number for number, text in enumerate(everything)}
-        scale = self.clip.logit_scale / self.settings.temperature
-        logits = scale * self.similarity(embeddings, everything)
-        scores = np.empty((len(embeddings), len(asked)), np.float32)
-        for number, (text, against) in enumerate(zip(asked, rivals, strict=True)):
-            scores[:, number] = _share(logits[:, [place[text], *(place[rival] for rival in against)]])
-        if self.settings.exclusive and len(asked) > 1:
-            own = logits[:, [place[text] for text in asked]]
-            scores *= np.exp(own - own.max(axis=1, keepdims=True))
+        logits = self.clip.logit_scale / self.settings.temperature * self.similarity(embeddings, everything)
+        shares = {
+            key: _share(*(_joined(logits[:, [place[some] for some in side]]) for side in pair))
+            for key, pair in sides.items()
+        }
+        least = [np.min([shares[text, claim] for claim in claims[text]], axis=0) for text in asked]
+        scores: FloatArray = np.stack(least, axis=1)
+        if self.settings.exclusive:
+            scores *= scores / np.maximum(scores.max(axis=1, keepdims=True), 1e-12)
         known = [familiarity(text, self.clip.vocabulary) ** 2 for text in asked]
         return scores * np.array(known, np.float32)
 
@@ -190,11 +195,12 @@ class TextRanker:
             return f"The text {short!r} is longer than what {self.clip.name!r} reads: only its beginning counts."
         return ""
 
-    def _rivals(self, text: str) -> list[str]:
-        """Return what a text competes with: its contrasts, and the negatives that it does not itself ask for."""
+    def _sides(self, claim: str, text: str) -> tuple[list[str], list[str]]:
+        """Return a claim with what speaks for it, and what it competes with: contrasts, negatives not asked for."""
         words = {*content_words(text)}
-        contrasts = contrasting_texts(text) if self.settings.contrasts else []
-        return [*contrasts, *(other for other in self.settings.negatives if not words & {*content_words(other)})]
+        allies, rivals = contrasting_texts(claim) if self.settings.contrasts else ([], [])
+        negatives = [other for other in self.settings.negatives if not words & {*content_words(other)}]
+        return [claim, *allies], list(dict.fromkeys([*rivals, *negatives]))
 
     def _embed_texts(self, texts: Sequence[str]) -> FloatArray:
         """Return (t, d) vectors, each the mean over the templates; sentences that are known are taken from memory."""
@@ -248,10 +254,14 @@ def _remember(memory: OrderedDict[Any, FloatArray], fresh: dict[Any, FloatArray]
         memory.popitem(last=False)
 
 
-def _share(logits: FloatArray) -> FloatArray:
-    """Return the softmax share of the first of (n, k) logits."""
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return weights[:, 0] / weights.sum(axis=1)
+def _joined(logits: FloatArray) -> FloatArray:
+    """Return the log of the summed weights of (n, k) logits; of none it is minus infinity."""
+    return np.logaddexp.reduce(logits, axis=1, initial=-np.inf)
+
+
+def _share(own: FloatArray, against: FloatArray) -> FloatArray:
+    """Return the share of the first weights, given by their logs, in both."""
+    return np.exp(own - np.logaddexp(own, against))
 
 
 def _unit(vectors: npt.NDArray[np.floating[Any]]) -> FloatArray:

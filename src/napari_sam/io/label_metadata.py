@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from napari_sam.io.label_pyramid import LevelPlan
 from napari_sam.io.ome_metadata import ome_attributes
 
-__all__ = ["describe_image", "describe_labels", "level_count", "set_colors"]
+__all__ = ["describe_image", "describe_labels", "level_count", "set_colors", "set_properties"]
 
 FOLDER = "labels/"
 LISTED_COLORS = 1000
@@ -78,6 +78,12 @@ def set_colors(group: Any, count: int) -> None:
     if 0 < count <= LISTED_COLORS:
         entry["colors"] = [_color(label) for label in range(1, count + 1)]
     _update(group, image_label=entry)
+
+
+def set_properties(group: Any, properties: Mapping[int, Mapping[str, Any]]) -> None:
+    """Give labels properties, which replace those that were there; viewers show them as columns."""
+    listed = [{"label-value": label, **values} for label, values in sorted(properties.items())]
+    _update(group, image_label={**ome_attributes(group)["image-label"], "properties": listed})
 
 
 def _color(label: int) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from napari_sam.io.label_group import (
     plain_errors,
     sync_chunks,
 )
-from napari_sam.io.label_metadata import describe_labels, level_count, set_colors
+from napari_sam.io.label_metadata import describe_labels, level_count, set_colors, set_properties
 from napari_sam.io.label_pyramid import LevelPlan, coarsen, create_level, plan_levels
 from napari_sam.io.large_image import LargeImage
 from napari_sam.io.ome_metadata import ome_attributes
@@ -122,8 +122,10 @@ class LabelStore:
             labels = coarsen(self.levels[number - 1], self.levels[number].shape, self.axes, plane, region)
         self._put(number, plane, region, labels)
 
-    def write_provenance(self, record: Mapping[str, Any], count: int | None = None) -> None:
-        """Write how the labels were made, as JSON in the attribute `napari_sam`, and their colours.
+    def write_provenance(
+        self, record: Mapping[str, Any], count: int | None = None, texts: Mapping[int, str] | None = None
+    ) -> None:
+        """Write how the labels were made, as JSON in the attribute `napari_sam`, their colours, and what names them.
 
         Parameters
         ----------
@@ -131,6 +133,8 @@ class LabelStore:
             Of values that JSON knows.
         count
             Highest label; up to 1000 get colours in the metadata, more are left to the viewer.
+        texts
+            What names each label, for the `properties` of the metadata.
 
         Raises
         ------
@@ -142,6 +146,8 @@ class LabelStore:
             labels = group[FOLDER + self.name]
             if count is not None:
                 set_colors(labels, count)
+            if texts is not None:
+                set_properties(labels, {label: {"text": text} for label, text in texts.items()})
             labels.attrs[PROVENANCE] = dict(record)
             consolidate_again(group)
 

@@ -23,6 +23,7 @@ from napari_sam.model.clip_towers import (
     Tokenizer,
     build_tokenizer,
     build_towers,
+    encode_short,
     find_clip_spec,
     random_towers,
 )
@@ -141,7 +142,9 @@ class Clip:
         vectors = [np.empty((0, self.width), np.float32)]
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             with self._autocast():
-                vectors.append(_unit(self.towers.encode_text(self.tokenize(texts[start : start + TEXTS_AT_ONCE]))))
+                tokens = self.tokenize(texts[start : start + TEXTS_AT_ONCE])
+                short = self.spec.tokenizer == "bundled"
+                vectors.append(_unit(encode_short(self.towers, tokens) if short else self.towers.encode_text(tokens)))
         return np.concatenate(vectors)
 
     def _autocast(self) -> torch.autocast:

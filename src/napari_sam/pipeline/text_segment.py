@@ -16,7 +16,7 @@ from napari_sam.config.text import TextSettings
 from napari_sam.errors import InputError
 from napari_sam.inference.mask_generator import AutomaticMaskGenerator
 from napari_sam.inference.normalization import Normalization, apply_normalization
-from napari_sam.inference.picture import open_picture
+from napari_sam.inference.picture import Picture, open_picture
 from napari_sam.inference.text_contrasts import check_texts
 from napari_sam.inference.text_instances import named_maps, named_scores
 from napari_sam.inference.text_prompts import TextTokens, require_text_head
@@ -29,7 +29,7 @@ from napari_sam.ops.mask_record import MaskRecord
 from napari_sam.ops.selection import select_records
 from napari_sam.types import BoolArray
 
-__all__ = ["ROUTES", "TextResult", "label_texts", "segment_text", "text_segment"]
+__all__ = ["ROUTES", "TextResult", "check_route", "label_texts", "prompt_texts", "segment_text", "text_segment"]
 
 ROUTES = ("rank", "prompt")
 
@@ -190,9 +190,7 @@ def text_segment(
         If the image, the region, a text, the route or a condition cannot be used.
     """
     asked = check_texts(texts)  # before the search, not after it
-    if route not in ROUTES:
-        raise InputError(f"Unknown route {route!r} from texts to masks: choose one of {', '.join(ROUTES)}.")
-    tokens = TextTokens(generator.model, ranker.clip)
+    check_route(route)
     if route == "prompt":
         require_text_head(generator.model).check_clip(ranker.clip.fingerprint, ranker.clip.name)
     picture = open_picture(image, normalization, channels)
@@ -213,11 +211,52 @@ def text_segment(
     pixels = apply_normalization(picture.image, picture.normalization, channels)
     records = select_records(found, generator.settings)
     if route == "prompt":
-        candidates = _candidates(ranker, records)
-        maps = named_maps(generator.model, tokens, picture, asked, region=region, cache=generator.cache)
-        scores = named_scores(candidates, maps, asked, ranker.clip.vocabulary)
-        return _result(ranker, candidates, scores, asked, generator.settings, picture.image)
+        return prompt_texts(generator, ranker, records, picture, asked, region=region)
     return label_texts(ranker, records, pixels, asked, auto=generator.settings, image=picture.image, progress=progress)
+
+
+def check_route(route: str) -> None:
+    """Check the way from texts to masks.
+
+    Raises
+    ------
+    InputError
+        If there is no such way.
+    """
+    if route not in ROUTES:
+        raise InputError(f"Unknown route {route!r} from texts to masks: choose one of {', '.join(ROUTES)}.")
+
+
+def prompt_texts(
+    generator: AutomaticMaskGenerator,
+    ranker: TextRanker,
+    records: Sequence[MaskRecord],
+    picture: Picture,
+    texts: Sequence[str] | str,
+    *,
+    region: tuple[int, int, int, int] | None = None,
+) -> TextResult:
+    """Ask the generator's model where in an image is what texts name, and choose the masks that lie there.
+
+    Parameters
+    ----------
+    generator
+        Of a model with a text head, and with the embeddings of the windows it looked through.
+    ranker
+        Of the CLIP that the text head was trained with.
+    records
+        n masks of the image, which may overlap.
+    picture
+        The image.
+    region
+        (row0, col0, row1, col1) of the part to look at; None is all.
+    """
+    asked = check_texts(texts)
+    candidates = _candidates(ranker, records)
+    tokens = TextTokens(generator.model, ranker.clip)
+    maps = named_maps(generator.model, tokens, picture, asked, region=region, cache=generator.cache)
+    scores = named_scores(candidates, maps, asked, ranker.clip.vocabulary)
+    return _result(ranker, candidates, scores, asked, generator.settings, picture.image)
 
 
 def label_texts(

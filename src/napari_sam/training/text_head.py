@@ -12,9 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from napari_sam.config.caption_words import FACETS
 from napari_sam.config.text_head import TextHeadConfig
 from napari_sam.data.caption_objects import SCENES, ObjectSet, describe_labels, describe_scene, known_facts
-from napari_sam.data.caption_words import FACETS
 from napari_sam.data.labelled_image import LabelledImage
 from napari_sam.data.sample import Sample, random_crop
 from napari_sam.errors import InputError

@@ -15,8 +15,8 @@ from napari_sam.widgets.setting_editors import Editor, describe_fields, make_edi
 
 __all__ = ["MODES", "BatchEditors", "Fold", "make_more"]
 
-NO_TEXT = "Needs a text model, and this version has none"
-MODES = {"auto": "everything", "prompts": "what prompts ask for", "text": "what is named (no text model yet)"}
+NO_TEXT = "On the command line, as napari-sam batch IN.zarr --mode text --text NUCLEI; in the viewer the dock SAM Text"
+MODES = {"auto": "everything", "prompts": "what prompts ask for", "text": "what is named (command line only)"}
 LINKS = {"": "no", "z": "along z", "t": "along t"}
 SEEDS = {"box": "a box around each seed", "point": "one point in each seed"}
 DEVICES = ("auto", "cpu", "cuda", "mps")

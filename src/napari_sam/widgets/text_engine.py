@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.widgets.auto_engine import AutoEngine, AutoTask, Found, PartStarted, Step
-from napari_sam.widgets.torch_imports import import_dynamo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,7 +111,6 @@ class TextEngine:
 
     def _load(self, task: TextTask, emit: Emit) -> TextRanker:
         """Return the ranker of the CLIP, which is loaded if it is not at hand."""
-        import_dynamo()
         from napari_sam.inference.text_ranking import TextRanker
         from napari_sam.model.clip import load_clip
 

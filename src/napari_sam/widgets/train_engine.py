@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.errors import InputError, OperationCancelled
-from napari_sam.widgets.torch_imports import import_dynamo
+from napari_sam.model.torch_imports import import_dynamo
 from napari_sam.widgets.train_data import PairPlanes, read_store, split_store
 
 if TYPE_CHECKING:

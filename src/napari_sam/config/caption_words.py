@@ -42,7 +42,7 @@ COMPATIBLE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
 }
 
-# The first word of each is drawn most often. Synonyms are those of `config.text.CONTRASTS`, and more.
+# The first word of each is drawn most often.
 ADJECTIVES: dict[str, tuple[str, ...]] = {
     "small": ("small", "tiny", "little"),
     "large": ("large", "big", "huge"),
