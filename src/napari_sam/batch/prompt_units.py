@@ -67,7 +67,13 @@ def open_seeds(prompts: str, image: LargeImage) -> LargeImage:
     """
     inside = bool(image.version) and "/" not in prompts and labels_exist(image.location, prompts)
     location = f"{image.location.rstrip('/')}/labels/{prompts}" if inside else prompts
-    seeds = open_large_image(location)
+    try:
+        seeds = open_large_image(location)
+    except InputError as error:
+        raise InputError(
+            f"The prompts {prompts!r} are no table (.csv, .geojson), no labels of the image, and no label image that "
+            f"can be opened: {error}"
+        ) from error
     fitting = [k for k in range(len(seeds.levels)) if _sides(seeds.at_level(k)) == _sides(image)]
     if not fitting:
         raise InputError(

@@ -186,11 +186,14 @@ def choose_model(settings: BatchSettings) -> ModelChoice:
     )
 
 
-def open_segmenter(settings: BatchSettings, model: ModelChoice, normalization: Normalization) -> Segmenter:
-    """Return the segmenter of the mode."""
+def open_segmenter(
+    settings: BatchSettings, model: ModelChoice, normalization: Normalization, object_size: float = 0.0
+) -> Segmenter:
+    """Return the segmenter of the mode; `object_size`, unless 0, stands in for one that the settings leave open."""
     if settings.mode == "prompts":
         return PromptSegmenter(model=model, normalization=normalization)
-    return AutoSegmenter(model=model, normalization=normalization, settings=settings.auto)
+    auto = settings.auto.changed(object_size=settings.auto.object_size or object_size)
+    return AutoSegmenter(model=model, normalization=normalization, settings=auto)
 
 
 def _prompts_of(tile: Tile, table: Table, shape: tuple[int, int]) -> list[tuple[int, int, Prompts]]:
