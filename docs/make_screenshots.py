@@ -12,7 +12,10 @@ import zarr
 from PIL import Image
 from qtpy.QtWidgets import QApplication
 
+import napari_sam as ns
+from napari_sam.batch.tiles import plan_tiles
 from napari_sam.cli.demo import draw_overlay, segment_sample
+from napari_sam.io.label_store import open_labels
 from napari_sam.sample_data import DemoSample, demo_sample
 
 IMAGES = Path(__file__).parent / "images"
@@ -20,7 +23,7 @@ WINDOW = (1500, 980)
 
 
 def main() -> None:
-    """Write `dock.png`, `auto.png` and `batch.png` (the docks at work) and `demo.png` (the demo's overlay)."""
+    """Write the docks at work, the demo's overlay (`demo.png`) and labels made in tiles (`tiles.png`)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=IMAGES, help="folder of the pictures (default %(default)s)")
     folder: Path = parser.parse_args().output
@@ -30,7 +33,9 @@ def main() -> None:
     photograph_dock(sample, folder / "dock.png")
     photograph_auto(sample, folder / "auto.png")
     with tempfile.TemporaryDirectory() as place:
-        photograph_batch(write_slide(sample, Path(place) / "slide.ome.zarr"), folder / "batch.png")
+        slide = write_slide(sample, Path(place) / "slide.ome.zarr")
+        draw_tiles(slide, folder / "tiles.png")
+        photograph_batch(slide, folder / "batch.png")
     for path in sorted(folder.glob("*.png")):
         print(path, Image.open(path).size)
 
@@ -69,6 +74,20 @@ def photograph_auto(sample: DemoSample, path: Path) -> None:
     dock.switch_tool("accept")
     dock.wait_idle()
     save_window(viewer, path)
+
+
+def draw_tiles(slide: Path, path: Path) -> None:
+    """Segment an OME-Zarr in small tiles, and save its labels with the tiles' edges."""
+    output = slide.with_name("labels.ome.zarr")
+    *_, last = ns.segment_zarr(slide, output, tile=256, overlap=96)
+    labels = open_labels(output, "cells").read({}, (0, 0, *zarr.open_array(slide / "0").shape[:2]))
+    sample = DemoSample("slide", np.asarray(zarr.open_array(slide / "0")[...]), (), "")
+    picture = draw_overlay(sample, labels, zoom=1)
+    for tile in plan_tiles(labels.shape, 256, 96):
+        row0, col0, row1, col1 = tile.box
+        picture[row0:row1, [col0, col1 - 1]] = picture[[row0, row1 - 1], col0:col1] = 255
+    assert not last.failed
+    Image.fromarray(picture).save(path, optimize=True)
 
 
 def photograph_batch(slide: Path, path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.batch.tiles import Tile
+from napari_sam.batch.worker_memory import keep_freed_memory
 from napari_sam.config.auto import AutoSettings
 from napari_sam.config.batch import BatchSettings
 from napari_sam.errors import InputError
@@ -238,6 +239,7 @@ def _moved(record: MaskRecord, by: tuple[int, int], shape: tuple[int, int]) -> M
 
 @lru_cache(maxsize=1)
 def _load(name: str, checkpoint: str, device: str, precision: str) -> Sam:
+    keep_freed_memory()
     return load_model(name, checkpoint=checkpoint or None, device=device, precision=precision)
 
 
