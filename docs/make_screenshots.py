@@ -16,7 +16,7 @@ import napari_sam as ns
 from napari_sam.batch.tiles import plan_tiles
 from napari_sam.cli.demo import draw_overlay, segment_sample
 from napari_sam.io.label_store import open_labels
-from napari_sam.sample_data import DemoSample, demo_sample
+from napari_sam.sample_data import DemoSample, demo_sample, nuclei
 
 IMAGES = Path(__file__).parent / "images"
 WINDOW = (1500, 980)
@@ -33,9 +33,8 @@ def main() -> None:
     photograph_dock(sample, folder / "dock.png")
     photograph_auto(sample, folder / "auto.png")
     with tempfile.TemporaryDirectory() as place:
-        slide = write_slide(sample, Path(place) / "slide.ome.zarr")
-        draw_tiles(slide, folder / "tiles.png")
-        photograph_batch(slide, folder / "batch.png")
+        photograph_batch(write_slide(sample, Path(place) / "slide.ome.zarr"), folder / "batch.png")
+    draw_tiles(folder / "tiles.png")
     for path in sorted(folder.glob("*.png")):
         print(path, Image.open(path).size)
 
@@ -76,17 +75,19 @@ def photograph_auto(sample: DemoSample, path: Path) -> None:
     save_window(viewer, path)
 
 
-def draw_tiles(slide: Path, path: Path) -> None:
-    """Segment an OME-Zarr in small tiles, and save its labels with the tiles' edges."""
-    output = slide.with_name("labels.ome.zarr")
-    *_, last = ns.segment_zarr(slide, output, tile=256, overlap=96)
-    labels = open_labels(output, "cells").read({}, (0, 0, *zarr.open_array(slide / "0").shape[:2]))
-    sample = DemoSample("slide", np.asarray(zarr.open_array(slide / "0")[...]), (), "")
-    picture = draw_overlay(sample, labels, zoom=1)
+def draw_tiles(path: Path) -> None:
+    """Segment synthetic nuclei in small tiles, and save the labels with the tiles' edges."""
+    image = nuclei((600, 900), seed=3).image
+    with tempfile.TemporaryDirectory() as place:
+        slide, output = Path(place) / "slide.zarr", Path(place) / "labels.zarr"
+        zarr.create_array(slide, data=image[..., 0], chunks=(128, 128))
+        *_, last = ns.segment_zarr(slide, output, tile=256, overlap=96)
+        labels = open_labels(output, "cells").read({}, (0, 0, *image.shape[:2]))
+    assert not last.failed
+    picture = draw_overlay(DemoSample(name="slide", image=image, clicks=(), source=""), labels, zoom=1)
     for tile in plan_tiles(labels.shape, 256, 96):
         row0, col0, row1, col1 = tile.box
         picture[row0:row1, [col0, col1 - 1]] = picture[[row0, row1 - 1], col0:col1] = 255
-    assert not last.failed
     Image.fromarray(picture).save(path, optimize=True)
 
 
