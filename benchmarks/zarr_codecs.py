@@ -10,6 +10,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy.typing as npt
 import zarr
 
 from harness import describe_machine, time_interleaved
-from napari_sam.io.codecs import use_fast_codecs
+from napari_sam.io.codecs import fast_codecs
 from napari_sam.io.label_pyramid import create_level
 
 BLOCK = 2048
@@ -56,11 +57,9 @@ def read(array: Any) -> None:
 def jobs(folder: Path, values: npt.NDArray[Any], zarr_format: Any) -> dict[str, Callable[[], None]]:
     """Return the timed functions, by pipeline and direction."""
     functions: dict[str, Callable[[], None]] = {}
-    plain = zarr.config.get(PIPELINE)
     for name in ("zarr-python", "zarrs"):
-        with zarr.config.set({PIPELINE: plain}):
-            used = use_fast_codecs() if name == "zarrs" else name
-            assert used == name, "install zarrs to compare with"
+        with nullcontext() if name == "zarr-python" else fast_codecs(str(folder)):
+            assert ("zarrs" in zarr.config.get(PIPELINE)) == (name == "zarrs"), "install zarrs to compare with"
             group = zarr.open_group(str(folder / name), mode="w", zarr_format=zarr_format)
             array = create_level(group, "0", values.shape, str(values.dtype), "yx", (512, 512), (BLOCK, BLOCK))
         functions[f"{name} write"] = lambda array=array: write(array, values)

@@ -13,8 +13,11 @@ import zarr
 from PIL import Image
 from qtpy.QtWidgets import QApplication
 
+import napari_sam as ns
+from napari_sam.batch.tiles import plan_tiles
 from napari_sam.cli.demo import draw_overlay, segment_sample
-from napari_sam.sample_data import DemoSample, demo_sample
+from napari_sam.io.label_store import open_labels
+from napari_sam.sample_data import DemoSample, demo_sample, nuclei
 
 if TYPE_CHECKING:
     from napari_sam.model.clip import Clip
@@ -24,7 +27,7 @@ WINDOW = (1500, 980)
 
 
 def main() -> None:
-    """Write `dock.png`, `auto.png`, `text.png`, `batch.png` (docks at work) and `demo.png` (the demo's overlay)."""
+    """Write the docks at work, the demo's overlay (`demo.png`) and labels made in tiles (`tiles.png`)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=IMAGES, help="folder of the pictures (default %(default)s)")
     folder: Path = parser.parse_args().output
@@ -36,6 +39,7 @@ def main() -> None:
     photograph_text(sample, folder / "text.png")
     with tempfile.TemporaryDirectory() as place:
         photograph_batch(write_slide(sample, Path(place) / "slide.ome.zarr"), folder / "batch.png")
+    draw_tiles(folder / "tiles.png")
     for path in sorted(folder.glob("*.png")):
         print(path, Image.open(path).size)
 
@@ -89,6 +93,22 @@ def photograph_text(sample: DemoSample, path: Path, clip: str | Clip = "bundled"
     dock.run()
     dock.wait_idle(timeout=600)
     save_window(viewer, path)
+
+
+def draw_tiles(path: Path) -> None:
+    """Segment synthetic nuclei in small tiles, and save the labels with the tiles' edges."""
+    image = nuclei((600, 900), seed=3).image
+    with tempfile.TemporaryDirectory() as place:
+        slide, output = Path(place) / "slide.zarr", Path(place) / "labels.zarr"
+        zarr.create_array(slide, data=image[..., 0], chunks=(128, 128))
+        *_, last = ns.segment_zarr(slide, output, tile=256, overlap=96)
+        labels = open_labels(output, "cells").read({}, (0, 0, *image.shape[:2]))
+    assert not last.failed
+    picture = draw_overlay(DemoSample(name="slide", image=image, clicks=(), source=""), labels, zoom=1)
+    for tile in plan_tiles(labels.shape, 256, 96):
+        row0, col0, row1, col1 = tile.box
+        picture[row0:row1, [col0, col1 - 1]] = picture[[row0, row1 - 1], col0:col1] = 255
+    Image.fromarray(picture).save(path, optimize=True)
 
 
 def photograph_batch(slide: Path, path: Path) -> None:

@@ -73,7 +73,9 @@ def run_command(arguments: list[str]) -> int:
 def test_python_blocks(page: Path, reader: Path) -> None:
     namespace: dict[str, object] = {"__name__": "__page__"}
     for block in blocks(page, "python"):
-        code = compile("\n" * block.line + block.code, str(page), "exec")  # so that a failure names its line
+        code = compile(
+            "\n" * block.line + block.code, str(page), "exec", dont_inherit=True
+        )  # so that a failure names its line
         if block.run:
             exec(code, namespace)
 

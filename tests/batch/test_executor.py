@@ -34,6 +34,11 @@ def log(folder: str, value: int) -> int:
     return value
 
 
+def slow(value: int) -> int:
+    time.sleep(0.2)
+    return value
+
+
 def test_local_runs_in_order_and_reports_errors() -> None:
     outcomes = list(LocalExecutor().run(halve, [(str(n), (n,)) for n in range(4)]))
     assert [(o.name, o.value) for o in outcomes] == [("0", 0), ("1", None), ("2", 1), ("3", None)]
@@ -83,11 +88,9 @@ def test_processes_survive_a_killed_worker_and_bound_what_waits(tmp_path: Path) 
         assert len(list(tmp_path.iterdir())) < 10  # the rest was cancelled
 
 
-def test_unreachable_scheduler_and_bad_number_are_one_sentence() -> None:
-    import dask
-
+def test_unreachable_scheduler_and_bad_number_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_sam.batch.executor.CONNECT_SECONDS", 0.5)
     with (
-        dask.config.set({"distributed.comm.timeouts.connect": "0.5s"}),
         pytest.raises(InputError, match=r"no Dask scheduler at tcp://127\.0\.0\.1:1 "),
         open_executor(1, "tcp://127.0.0.1:1"),
     ):
@@ -102,3 +105,15 @@ def test_fitting_workers_follow_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("napari_sam.batch.executor.psutil.virtual_memory", lambda: Memory)
     assert fitting_workers() == 1
+
+
+def test_a_scheduler_that_goes_away_is_one_sentence() -> None:
+    from distributed import LocalCluster
+
+    cluster = LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0", silence_logs=50)
+    with open_executor(scheduler=cluster.scheduler_address) as executor:
+        outcomes = executor.run(slow, [(str(n), (n,)) for n in range(50)])
+        next(outcomes)
+        cluster.close()
+        with pytest.raises(InputError, match="scheduler is gone: run the same again"):
+            list(outcomes)

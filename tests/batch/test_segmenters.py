@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -206,3 +207,26 @@ def test_normalization_gets_by_without_a_damaged_chunk(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Cannot read"):
         stack_normalization([open_large_image(source).plane()], "auto")
     assert zarr.open_array(source, mode="r").shape == image.shape
+
+
+@pytest.mark.parametrize(
+    ("gpus", "asked", "worker", "chosen"),
+    [
+        (4, "auto", "2", "cuda:2"),
+        (4, "cuda", "SLURMCluster-5", "cuda:1"),
+        (4, "auto", None, "auto"),
+        (4, "cpu", "2", "cpu"),
+        (1, "auto", "2", "auto"),
+    ],
+)
+def test_each_worker_takes_a_gpu_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, asked: str, worker: str | None, chosen: str
+) -> None:
+    def get_worker() -> Any:
+        if worker is None:
+            raise ValueError("No worker found")
+        return SimpleNamespace(name=worker)
+
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    monkeypatch.setattr("distributed.get_worker", get_worker)
+    assert segmenters._device_of_worker(asked) == chosen

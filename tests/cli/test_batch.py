@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from napari_sam.batch import segmenters
+from napari_sam.batch.progress import BatchProgress, FailedUnit
+from napari_sam.cli.batch import _note
 from napari_sam.cli.main import main
 from napari_sam.model.sam import Sam
 from threshold_segmenter import blobs, read_labels, write_zarr
 
-FAST = ["--set", "points_per_side=4", "--set", "stability_score_thresh=0", "--tile", "64", "--overlap", "16"]
+SETTINGS = ("points_per_side=4", "pred_iou_thresh=0", "stability_score_thresh=0", "min_area=1")
+FAST = [*(word for setting in SETTINGS for word in ("--set", setting)), "--tile", "64", "--overlap", "16"]
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +58,7 @@ def test_failed_units_are_named_and_the_status_is_1(tmp_path: Path, capsys: pyte
         (["--mode", "text"], "nothing to look for"),
         (["--text", "cells"], "the mode is auto"),
         (["--mode", "prompts"], "nothing to go by"),
+        (["--mode", "prompts", "--prompts", "nothing"], "no labels of the image, and no label image"),
         (["--link", "z"], "no axis z to link along"),
         (["--set", "mode=slow"], "Setting mode is 'slow'"),
         (["--set", "tile=3"], "Unknown automatic setting 'tile'"),
@@ -82,3 +86,31 @@ def test_restart_replaces_and_other_parameters_are_refused(tmp_path: Path, capsy
     assert main([*command, *FAST, "--normalization", "none"]) == 2
     assert "settings.normalization" in capsys.readouterr().err
     assert main([*command, *FAST, "--normalization", "none", "--restart"]) == 0
+
+
+def test_a_stopped_job_says_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_zarr(tmp_path / "in.zarr", blobs((60, 60)))
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(segmenters.AutoSegmenter, "segment", stop)
+    assert main(["batch", str(source), "-o", str(tmp_path / "out.zarr"), *FAST]) == 130
+    assert capsys.readouterr().err == "The same command goes on from here.\nStopped.\n"
+
+
+@pytest.mark.parametrize(
+    ("rate", "left", "failed", "says"),
+    [
+        (0.0, None, 0, ""),
+        (2.5, 10.0, 0, "2.5/s, 0:00:10 left"),
+        (0.1, 100.4, 1, "10.0 s each, 0:01:40 left, 1 failed"),
+        (2.5, 0.0, 2, "2 failed"),
+    ],
+)
+def test_progress_says_how_long_it_takes_still(rate: float, left: float | None, failed: int, says: str) -> None:
+    units = tuple(FailedUnit(name=str(k), reason="") for k in range(failed))
+    event = BatchProgress(phase="tiles", done=3, total=5, rate=rate, seconds_left=left, failed=units)
+    assert _note(event) == says

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,6 +112,20 @@ def test_what_does_not_fit_the_limit_is_refused_at_once(volume, capsys, monkeypa
     assert status == 2
     assert "more than the limit of 0.0001 GB" in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_old_stores_make_room_but_not_beside_a_chosen_folder(volume, capsys, tmp_path, monkeypatch, tiny_cell_model):
+    monkeypatch.setattr("napari_sam.inference.embedding_folder.SPARED_SECONDS", -1.0)
+    one = ("--plane", "z=0", "--windows", "1")
+    first = run(capsys, volume, *one, "--output", tmp_path / "kept.zarr")[1]["stores"][0]
+    summary = run(capsys, volume, *one)[1]
+    old = summary["stores"][0]
+    size = filling.store_bytes(tiny_cell_model, summary["encoded"], 2)
+    limit = ("--limit", str(size * 1.01 / 1e9))  # room for one of them
+    run(capsys, volume, *one, *limit, "--output", tmp_path / "other.zarr", "--normalization", "0,9")
+    assert Path(first).exists()
+    assert run(capsys, volume, *one, *limit, "--normalization", "0,9")[0] == 0
+    assert not Path(old).exists()
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ __all__ = ["Call", "Executor", "LocalExecutor", "Outcome", "fitting_workers", "o
 Call = tuple[str, tuple[Any, ...]]  # name of a unit, arguments of the function
 WORKER_BYTES = 2 * 2**30  # what a worker needs with the bundled model and tiles of 2048 pixels
 OUTSTANDING = 2  # futures a worker
+CONNECT_SECONDS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +150,7 @@ def open_executor(workers: int = 1, scheduler: str | None = None) -> Iterator[Ex
         else:
             cluster = scheduler
         try:
-            client = stack.enter_context(Client(cluster))
+            client = stack.enter_context(Client(cluster, timeout=CONNECT_SECONDS))
         except (OSError, ValueError) as error:
             raise InputError(
                 f"There is no Dask scheduler at {scheduler} ({error}): start one, or give its address."

@@ -15,7 +15,7 @@ from napari_sam.batch.records_file import StoredRecords, read_arrays, read_recor
 from napari_sam.batch.segmenters import Segmenter
 from napari_sam.batch.tiles import Tile, plan_tiles
 from napari_sam.config.batch import BatchSettings
-from napari_sam.io.codecs import use_fast_codecs
+from napari_sam.io.codecs import fast_codecs
 from napari_sam.io.label_store import LabelStore, open_labels
 from napari_sam.io.large_image import LargeImage, LazyPlane, open_large_image
 
@@ -112,14 +112,14 @@ def fixed_threads(number: int) -> Iterator[None]:
 
 @lru_cache(maxsize=4)
 def _image(location: str, level: int, _run: str) -> LargeImage:
-    use_fast_codecs()
-    return open_large_image(location, level=level)
+    with fast_codecs(location):
+        return open_large_image(location, level=level)
 
 
 @lru_cache(maxsize=4)
 def _labels(location: str, name: str, _run: str) -> LabelStore:
-    use_fast_codecs()
-    return open_labels(location, name)
+    with fast_codecs(location, equal_files=True):
+        return open_labels(location, name)
 
 
 @lru_cache(maxsize=4)

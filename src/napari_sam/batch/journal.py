@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -107,6 +108,8 @@ class JobJournal:
             try:
                 lock.acquire()
             except Timeout:
+                if not Path(lock.lock_file).exists():  # places such as /proc take no files
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
                 raise InputError(f"Another process works on the job {folder}: wait for it, or stop it.") from None
         try:
             if restart:

@@ -46,9 +46,10 @@ def check_prompts_source(settings: BatchSettings, image: LargeImage) -> str:
         planes = [index for index in image.planes() if _on_plane(row, index)]
         if len(planes) != 1:
             said = ", ".join(f"{axis}={k}" for axis, k in zip("tz", row.plane, strict=True) if k is not None)
+            there = ", ".join(f"{axis} from 0 to {image.sizes[axis] - 1}" for axis in image.stacked)
             raise InputError(
-                f"Object {row.object_id} of {settings.prompts} is on {len(planes)} planes ({said or 'no t, no z'}): "
-                f"name one plane of the image's axes {', '.join(image.stacked) or 'y, x'} in the columns t and z."
+                f"Object {row.object_id} of {settings.prompts} is on {len(planes) or 'no'} planes "
+                f"({said or 'no t, no z'}): name one plane in the columns t and z ({there or 'the image has but one'})."
             )
         if row.object_id > LARGEST_ID:
             raise InputError(f"{settings.prompts} has the object_id {row.object_id}: give at most {LARGEST_ID}.")
@@ -67,7 +68,13 @@ def open_seeds(prompts: str, image: LargeImage) -> LargeImage:
     """
     inside = bool(image.version) and "/" not in prompts and labels_exist(image.location, prompts)
     location = f"{image.location.rstrip('/')}/labels/{prompts}" if inside else prompts
-    seeds = open_large_image(location)
+    try:
+        seeds = open_large_image(location)
+    except InputError as error:
+        raise InputError(
+            f"The prompts {prompts!r} are no table (.csv, .geojson), no labels of the image, and no label image that "
+            f"can be opened: {error}"
+        ) from error
     fitting = [k for k in range(len(seeds.levels)) if _sides(seeds.at_level(k)) == _sides(image)]
     if not fitting:
         raise InputError(

@@ -13,8 +13,9 @@ import napari_sam
 from napari_sam.batch.brightness import stack_normalization
 from napari_sam.batch.executor import Executor, open_executor
 from napari_sam.batch.job import run_job
-from napari_sam.batch.job_spec import JobSpec
+from napari_sam.batch.job_spec import JobSpec, fixed_threads
 from napari_sam.batch.journal import JobJournal, StorageError, job_folder, read_parameters
+from napari_sam.batch.object_scale import usual_object_size
 from napari_sam.batch.progress import BatchProgress, FailedUnit
 from napari_sam.batch.prompt_units import check_prompts_source
 from napari_sam.batch.segmenters import ModelChoice, Segmenter, choose_model, open_segmenter
@@ -23,9 +24,8 @@ from napari_sam.config.auto import AUTO_PRESETS, AutoSettings
 from napari_sam.config.batch import BatchSettings
 from napari_sam.errors import InputError
 from napari_sam.inference.normalization import Normalization
-from napari_sam.io.codecs import use_fast_codecs
 from napari_sam.io.label_store import create_labels, labels_exist
-from napari_sam.io.large_image import LargeImage, list_wells, open_large_image
+from napari_sam.io.large_image import LargeImage, LazyPlane, list_wells, open_large_image
 from napari_sam.pipeline.auto_segment import fitting_preset
 
 __all__ = ["BatchPlan", "plan_batch", "segment_zarr"]
@@ -93,7 +93,6 @@ def segment_zarr(
     given = {"model": model, "label": label, "mode": mode}
     changes |= {name: value for name, value in given.items() if value is not None}
     chosen = _settings(settings, changes)
-    use_fast_codecs()
     plan = plan_batch(source, output, chosen)
     weights = choose_model(chosen) if segmenter is None else None
     failed: list[FailedUnit] = []
@@ -165,39 +164,41 @@ def _segment_image(
     channels = image.channels(settings.channels) if settings.channels else ()
     if len(channels) > 3:
         raise InputError(f"{len(channels)} channels chosen: choose one, two or three.")
+    place = output or image.location
     folder = job_folder(image.location, output, settings.label).absolute()
-    normalization = None if restart else _known_normalization(folder)
-    if normalization is None:
-        planes = [image.plane(index, channels or None) for index in image.planes()]
-        normalization = stack_normalization(planes, settings.stretch)
+    if not restart and not folder.exists() and labels_exist(place, settings.label):
+        raise InputError(
+            f"{place} has labels {settings.label} that no job here made: choose another output or label, or "
+            "have them replaced with restart."
+        )
+    known = None if restart else read_parameters(folder)
+    planes = [image.plane(index, channels or None) for index in image.planes()]
+    normalization = _known_normalization(known) or stack_normalization(planes, settings.stretch)
+    object_size = 0.0
     if segmenter is None:
         assert weights is not None  # noqa: S101 - one of them is there
-        segmenter = open_segmenter(settings, weights, normalization)
+        object_size = _object_size(known, settings, weights, normalization, planes)
+        segmenter = open_segmenter(settings, weights, normalization, object_size)
     parameters = {
         "package": napari_sam.__version__,
         "settings": {name: value for name, value in settings.as_record().items() if name != "retries"},
         "weights": segmenter.fingerprint,
         "precision": weights.precision if weights else "",
         "normalization": {"low": list(normalization.low), "high": list(normalization.high)},
+        "object_size": object_size,
         "source": _identity(image),
         "prompts": check_prompts_source(settings, image) if settings.mode == "prompts" else "",
     }
     spec = JobSpec(
         source=image.location,
         level=image.level,
-        output=output or image.location,
+        output=place,
         folder=folder,
         settings=settings,
         segmenter=segmenter,
         channels=channels,
         run=f"{time.time_ns()}",
     )
-    known = spec.folder.exists() and not restart
-    if not known and not restart and labels_exist(spec.output, settings.label):
-        raise InputError(
-            f"{spec.output} has labels {settings.label} that no job here made: choose another output or label, or "
-            "have them replaced with restart."
-        )
     with JobJournal.opened(spec.folder, parameters, restart=restart) as journal:
         made = journal.made("output")
         if not made or not labels_exist(spec.output, settings.label):
@@ -232,10 +233,27 @@ def _of_item(unit: FailedUnit, name: str) -> FailedUnit:
     return replace(unit, name=f"{name}: {unit.name}") if name else unit
 
 
-def _known_normalization(folder: Path) -> Normalization | None:
+def _known_normalization(known: dict[str, Any] | None) -> Normalization | None:
     """Return the normalisation with which a job began: pixels that changed since do not change it."""
-    known = (read_parameters(folder) or {}).get("normalization")
-    return None if known is None else Normalization(low=tuple(known["low"]), high=tuple(known["high"]))
+    on_record = (known or {}).get("normalization")
+    return None if on_record is None else Normalization(low=tuple(on_record["low"]), high=tuple(on_record["high"]))
+
+
+def _object_size(
+    known: dict[str, Any] | None,
+    settings: BatchSettings,
+    weights: ModelChoice,
+    normalization: Normalization,
+    planes: Sequence[LazyPlane],
+) -> float:
+    """Return the usual size of the objects by which all tiles choose their scale, 0 if each tile goes by its own."""
+    if known is not None and "object_size" in known:
+        return float(known["object_size"])
+    tiles = plan_tiles((planes[0].shape[0], planes[0].shape[1]), settings.tile, settings.overlap)
+    if settings.mode == "prompts" or settings.auto.object_size or len(planes) * len(tiles) == 1:
+        return 0.0
+    with fixed_threads(settings.threads):
+        return usual_object_size(weights, settings.auto, normalization, planes, tiles)
 
 
 def _identity(image: LargeImage) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.batch.tiles import Tile
+from napari_sam.batch.worker_memory import keep_freed_memory
 from napari_sam.config.auto import AutoSettings
 from napari_sam.config.batch import BatchSettings
 from napari_sam.errors import InputError
@@ -198,10 +199,13 @@ def choose_model(settings: BatchSettings) -> ModelChoice:
     )
 
 
-def open_segmenter(settings: BatchSettings, model: ModelChoice, normalization: Normalization) -> Segmenter:
-    """Return the segmenter of the mode."""
+def open_segmenter(
+    settings: BatchSettings, model: ModelChoice, normalization: Normalization, object_size: float = 0.0
+) -> Segmenter:
+    """Return the segmenter of the mode; `object_size`, unless 0, stands in for one that the settings leave open."""
     if settings.mode == "prompts":
         return PromptSegmenter(model=model, normalization=normalization)
+    auto = settings.auto.changed(object_size=settings.auto.object_size or object_size)
     if settings.mode == "text":
         from napari_sam.batch.text_segmenter import TextSegmenter, choose_clip  # which build on this module
 
@@ -210,10 +214,10 @@ def open_segmenter(settings: BatchSettings, model: ModelChoice, normalization: N
             clip=choose_clip(settings),
             texts=settings.text,
             normalization=normalization,
-            settings=settings.auto,
+            settings=auto,
             ranking=settings.ranking,
         )
-    return AutoSegmenter(model=model, normalization=normalization, settings=settings.auto)
+    return AutoSegmenter(model=model, normalization=normalization, settings=auto)
 
 
 def _prompts_of(tile: Tile, table: Table, shape: tuple[int, int]) -> list[tuple[int, int, Prompts]]:
@@ -258,6 +262,7 @@ def moved(record: MaskRecord, by: tuple[int, int], shape: tuple[int, int]) -> Ma
 
 @lru_cache(maxsize=1)
 def _load(name: str, checkpoint: str, device: str, precision: str) -> Sam:
+    keep_freed_memory()
     return load_model(name, checkpoint=checkpoint or None, device=device, precision=precision)
 
 

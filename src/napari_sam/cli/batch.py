@@ -6,6 +6,7 @@ import json as json_
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -96,21 +97,24 @@ def batch(
     )
     started = time.perf_counter()
     events = segment_zarr(image, output, workers=workers, scheduler=scheduler, restart=restart, settings=settings)
-    with plain_warnings():
-        finished = list(_show(events))
+    try:
+        with plain_warnings():
+            finished = list(_show(events))
+    except KeyboardInterrupt:
+        typer.echo("The same command goes on from here.", err=True)
+        raise
     _report(finished, round(time.perf_counter() - started, 2), as_json=json)
 
 
 def _show(events: Iterator[BatchProgress]) -> Iterator[BatchProgress]:
     """Draw a bar where standard error is a terminal; yield the last event of each image."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
     told = ""
@@ -124,15 +128,24 @@ def _show(events: Iterator[BatchProgress]) -> Iterator[BatchProgress]:
             if (event.item, event.phase) != shown:
                 shown = (event.item, event.phase)
                 bar.reset(task, total=event.total, completed=event.done)
-            notes = [f"{event.rate:.2g}/s"] if event.rate else []
-            notes += [f"{len(event.failed)} failed"] if event.failed else []
             title = f"{event.item} {event.phase}".strip()
-            bar.update(task, description=title, completed=event.done, note=", ".join(notes))
+            bar.update(task, description=title, completed=event.done, note=_note(event))
             if event.phase == "finished":
                 yield event
             last = event
     if last.phase != "finished":  # the last image of a plate could not be segmented
         yield last
+
+
+def _note(event: BatchProgress) -> str:
+    """Say how fast it goes, how long it takes still, and what failed."""
+    notes = []
+    if event.rate and event.seconds_left:
+        notes.append(f"{event.rate:.1f}/s" if event.rate >= 1 else f"{1 / event.rate:.1f} s each")
+        notes.append(f"{timedelta(seconds=round(event.seconds_left))} left")
+    if event.failed:
+        notes.append(f"{len(event.failed)} failed")
+    return ", ".join(notes)
 
 
 def _report(finished: list[BatchProgress], seconds: float, *, as_json: bool) -> None:

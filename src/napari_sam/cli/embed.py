@@ -38,7 +38,9 @@ def embed(
     all_levels: Annotated[bool, typer.Option("--all-levels", help="Also -1: small objects seen closer.")] = False,
     region: Annotated[str | None, typer.Option(help="R0,C0,R1,C1: only this part of the planes.")] = None,
     precision: Annotated[str, typer.Option(help="On disk: float16, bfloat16 or float32.")] = "float16",
-    limit: Annotated[float, typer.Option(help="Gigabytes of all stores together; old ones make room.")] = 50.0,
+    limit: Annotated[
+        float, typer.Option(help="Gigabytes of all stores together, without -o; old ones make room.")
+    ] = 50.0,
     part: Annotated[str, typer.Option(help="2/8: the second of eight processes that share the work.")] = "1/1",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print a summary on standard output.")] = False,
@@ -70,7 +72,7 @@ def embed(
             levels = tuple(picture.store.lattice.scales) if all_levels else wanted
             if not stores:
                 used = default_levels(picture.store.lattice) if levels is None else levels
-                _make_room(loaded, picture, used, box, len(planes), limit)
+                _make_room(loaded, picture, used, box, len(planes), limit, alone=output is not None)
             stores.append(str(picture.store.path))
             before = encoded
             for event in embed_image(loaded, picture, levels=levels, region=box, part=share):
@@ -131,8 +133,10 @@ def _make_room(
     region: tuple[int, int, int, int] | None,
     planes: int,
     limit: float,
+    *,
+    alone: bool,
 ) -> None:
-    """Remove stores that were not used for longest.
+    """Remove stores that were not used for longest; beside a store that lies where the user said, none.
 
     Raises
     ------
@@ -153,7 +157,8 @@ def _make_room(
             f"The embeddings of {count} windows take up to {size / 1e9:.1f} GB, more than the limit of {limit:g} GB: "
             "give a --region, a coarser --level, or a higher --limit."
         )
-    evict(store.path.parent, most - size, spare=[store.path])
+    if not alone:
+        evict(store.path.parent, most - size, spare=[store.path])
 
 
 def _plane(text: str, large: LargeImage) -> Index:
@@ -195,7 +200,8 @@ def _report(summary: dict[str, Any], *, as_json: bool) -> None:
         typer.echo(json_.dumps(summary))
     else:
         where = summary["stores"][0] if len(summary["stores"]) == 1 else f"{len(summary['stores'])} stores"
-        typer.echo(f"Encoded {summary['encoded']} windows into {where} ({summary['seconds']} s).")
+        count = summary["encoded"]
+        typer.echo(f"Encoded {count} window{'' if count == 1 else 's'} into {where} ({summary['seconds']} s).")
     for problem in summary["failed"]:
         typer.echo(f"Left out: {problem}", err=True)
     if summary["failed"]:

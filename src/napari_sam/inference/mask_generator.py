@@ -150,6 +150,31 @@ class AutomaticMaskGenerator:
         part = _check_region(region, picture.shape)
         return self._search(picture, part, progress)
 
+    def object_diameters(
+        self, image: Any, *, normalization: str | tuple[float, float] | Normalization = "auto"
+    ) -> npt.NDArray[np.float64]:
+        """Return about how large the objects are that the object head sees in an image; none are seen without a head.
+
+        The median is what `stream` goes by, where the settings leave `object_size` to it.
+
+        Parameters
+        ----------
+        image, normalization
+            As for `stream`; a small part of a larger image will do.
+
+        Returns
+        -------
+        npt.NDArray[np.float64]
+            (n,) diameters in pixels.
+        """
+        picture = open_picture(image, normalization, None)
+        if self.model.object_head is None:
+            return np.empty(0)
+        survey = Survey(self.model, picture.shape)
+        for _ in self._look(picture, (0, 0, *picture.shape), survey, _Count(1), None):
+            pass
+        return 2.0 ** survey.log_diameters()
+
     def _search(self, picture: Picture, region: Box, progress: Progress | None) -> Iterator[AutoProgress]:
         shape = region[2] - region[0], region[3] - region[1]
         if _is_constant(picture.image, region):  # nothing to be seen, whatever a model makes of it
@@ -179,14 +204,7 @@ class AutomaticMaskGenerator:
         size = self.settings.object_size
         survey = Survey(self.model, shape, fitting_level(size) if size else 0)
         while True:
-            for some in _in_batches(survey.windows, encode_batch(self.model)):
-                shifted = [_shifted(window, part) for window in some]
-                decoders = picture.look_at_all(self.model, shifted, self.cache, progress)
-                for window, decoder in zip(some, decoders, strict=True):
-                    assert decoder.objects is not None  # noqa: S101 - the model has an object head
-                    survey.add(window, decoder.objects)
-                count.done += count.encoding * len(some)
-                yield count.event()
+            yield from self._look(picture, part, survey, count, progress)
             level = survey.level if size or survey.level else survey.better_level()
             if level == survey.level:
                 break
@@ -195,6 +213,19 @@ class AutomaticMaskGenerator:
         views = survey.views((core[0] - part[0], core[1] - part[1], core[2] - part[0], core[3] - part[1]))
         count.expect(views)
         return views
+
+    def _look(
+        self, picture: Picture, part: Box, survey: Survey, count: _Count, progress: Progress | None
+    ) -> Iterator[AutoProgress]:
+        """Show a survey what the object head sees through each of its windows."""
+        for some in _in_batches(survey.windows, encode_batch(self.model)):
+            shifted = [_shifted(window, part) for window in some]
+            decoders = picture.look_at_all(self.model, shifted, self.cache, progress)
+            for window, decoder in zip(some, decoders, strict=True):
+                assert decoder.objects is not None  # noqa: S101 - the model has an object head
+                survey.add(window, decoder.objects)
+            count.done += count.encoding * len(some)
+            yield count.event()
 
     def _ask(
         self, picture: Picture, region: Box, views: list[View], count: _Count, progress: Progress | None

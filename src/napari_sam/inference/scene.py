@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from napari_sam.model.folded_decoder import FoldedDecoder
 from napari_sam.model.sam import Sam
 from napari_sam.ops.crops import near_crop_edge
 from napari_sam.ops.mask_record import MaskRecord
+from napari_sam.ops.regions import keep_pieces
 
 __all__ = ["Scene"]
 
@@ -113,6 +115,8 @@ class Scene:
         for prompt, quality, mask in zip(prompts[at], iou[prompts[at], number], masks, strict=True):
             if mask is None:
                 continue
+            if self._model.spec.windowed:  # a small model sees what is asked for in like objects nearby, too
+                mask = self._without_like(mask, points[prompt])
             record = self._record(mask, float(quality), points[prompt])
             if self._is_cut(record, mask):
                 cut.add(prompt)
@@ -132,6 +136,10 @@ class Scene:
             smallest[record.point] = record
         least, area = self._sure_stability, SURE_CELLS * self._cell
         return [r for r in smallest.values() if r.area >= area and r.stability_score >= least]
+
+    def _without_like(self, mask: UpsampledMask, point: npt.NDArray[np.float64]) -> UpsampledMask:
+        top, left = (a + b for a, b in zip(self._view.box[:2], mask.origin, strict=True))
+        return replace(mask, patch=keep_pieces(mask.patch, [(float(point[0]) - top, float(point[1]) - left)]))
 
     def _record(self, mask: UpsampledMask, iou: float, point: npt.NDArray[np.float64]) -> MaskRecord:
         row, col = self._origin

@@ -97,12 +97,16 @@ class Survey:
 
     def better_level(self) -> int:
         """Return the level at which objects of the usual size are seen best: this one, a closer or a coarser one."""
+        sizes = self.log_diameters()
+        return fitting_level(2.0 ** float(np.median(sizes)), self.level) if len(sizes) else self.level
+
+    def log_diameters(self) -> Points:
+        """Return the (n,) binary logarithms of the objects' diameters in model pixels."""
         foreground, middle, diameter = self._blend()
         markers, points = find_seeds(foreground, middle)
         if not len(points):
-            return self.level
-        sizes = ndimage.median(diameter, markers, np.arange(1, len(points) + 1))
-        return fitting_level(2.0 ** float(np.median(sizes)), self.level)
+            return np.empty(0)
+        return np.asarray(ndimage.median(diameter, markers, np.arange(1, len(points) + 1)))
 
     def views(self, core: Box | None = None) -> list[View]:
         """Return the views through which to ask for each object with a box; small ones are looked at from nearby.

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-__all__ = ["use_fast_codecs"]
+import importlib.util
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from napari_sam.io.zarr_location import is_remote
+
+__all__ = ["fast_codecs"]
 
 
-def use_fast_codecs() -> str:
-    """Let zarr pack and unpack through zarrs, written in Rust, where it is installed; return the name in use.
+def fast_codecs(location: str, *, equal_files: bool = False) -> AbstractContextManager[Any]:
+    """Let arrays of a place that are opened inside be packed and unpacked by zarrs, written in Rust, where it helps.
 
-    Arrays opened before keep what they had. Formats that zarrs does not know fall back to zarr-python by themselves.
+    It does where it is installed and the place is on this computer (over HTTP it was seen to wait for ever). Formats
+    that zarrs does not know fall back to zarr-python by themselves.
 
-    Returns
-    -------
-    str
-        "zarrs" or "zarr-python".
+    Parameters
+    ----------
+    location
+        As for `open_large_image`.
+    equal_files
+        Write equal pixels as equal files. Several threads of zarrs put the chunks of a shard into a file in any order.
     """
-    try:
-        import zarrs  # noqa: F401 - registers its pipeline
-    except ImportError:
-        return "zarr-python"
+    if is_remote(location) or importlib.util.find_spec("zarrs") is None:
+        return nullcontext()
     import zarr
+    import zarrs  # noqa: F401 - registers its pipeline
 
-    zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
-    return "zarrs"
+    threads = {"threading.max_workers": 1} if equal_files else {}
+    return zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline", **threads})

@@ -12,6 +12,7 @@ from napari_sam.errors import OperationCancelled
 from napari_sam.widgets.findings import Region
 from napari_sam.widgets.loaded_model import LoadedModel
 from napari_sam.widgets.plane import Plane
+from napari_sam.widgets.work_step import WorkStep
 
 if TYPE_CHECKING:
     from napari_sam.config.auto import AutoSettings
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from napari_sam.model.sam import Sam
     from napari_sam.ops.mask_record import MaskRecord
 
-__all__ = ["AutoEngine", "AutoTask", "Found", "Part", "PartDone", "PartStarted", "Step"]
+__all__ = ["AutoEngine", "AutoTask", "Found", "Part", "PartDone", "PartStarted"]
 
 
 @dataclass(frozen=True)
@@ -76,15 +77,6 @@ class AutoTask:
         """What decides which masks are found in a part."""
         model = self.model if isinstance(self.model, str) else id(self.model)
         return self.view, model, self.settings, self.normalization
-
-
-@dataclass(frozen=True)
-class Step:
-    """Say how far work on something that is no search got; `total` is 0 where that is unknown."""
-
-    text: str
-    done: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -161,4 +153,4 @@ class AutoEngine:
 
 
 def _reporter(text: str, emit: Callable[[Any], None]) -> Callable[[int, int], None]:
-    return lambda done, total: emit(Step(text, done, total))
+    return lambda done, total: emit(WorkStep(text, done, total))

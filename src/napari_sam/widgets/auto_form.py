@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QSizePolicy, QVBox
 
 from napari_sam.widgets.form_parts import make_brightness, make_button, make_combo, make_form, make_group, make_row
 from napari_sam.widgets.settings_form import SettingsForm
+from napari_sam.widgets.work_step import WorkStep, show_step
 
 __all__ = ["TOOLS", "AutoForm"]
 
@@ -63,13 +64,7 @@ class AutoForm(QWidget):
 
     def show_progress(self, done: int, total: int, text: str) -> None:
         """Show how far work got, nothing if the text is empty."""
-        for part in (self.progress, self.cancel):
-            part.setVisible(bool(text))
-        for part in (self.preview, self.run):
-            part.setVisible(not text)
-        self.progress.setRange(0, total)
-        self.progress.setValue(done)
-        self.progress.setFormat(f"{text} %p%" if total else text)
+        show_step(WorkStep(text, done, total), self.progress, [self.cancel], [self.preview, self.run])
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_sam.widgets.auto_engine import AutoEngine, AutoTask, Found, Part, PartDone, PartStarted, Step
+from napari_sam.widgets.auto_engine import AutoEngine, AutoTask, Found, Part, PartDone, PartStarted
 from napari_sam.widgets.background_work import BackgroundWork
+from napari_sam.widgets.work_step import WorkStep
 
 if TYPE_CHECKING:
     from napari_sam.config.auto import AutoSettings
@@ -80,7 +81,7 @@ class AutoRunner(QObject):
         self._work.close()
 
     def _on_arrived(self, answer: Any) -> None:
-        if isinstance(answer, Step):
+        if isinstance(answer, WorkStep):
             if self._done == 0:
                 self.progressed.emit(answer.done, answer.total, answer.text)
         elif isinstance(answer, PartStarted):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_sam.widgets.auto_engine import AutoEngine, AutoTask, Found, PartStarted, Step
+from napari_sam.widgets.auto_engine import AutoEngine, AutoTask, Found, PartStarted
+from napari_sam.widgets.work_step import WorkStep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +104,7 @@ class TextEngine:
             task.texts,
             auto=task.search.settings,
             image=search.image,
-            progress=lambda done, total: emit(Step("Looking at the masks", done, total) if total else None),
+            progress=lambda done, total: emit(WorkStep("Looking at the masks", done, total) if total else None),
         )
         mapped = task.mapped if task.mapped is not None and task.mapped < len(task.texts) else None
         scores = None if mapped is None else score_map(result.candidates, result.scores[:, mapped], search.image.shape)
@@ -117,7 +118,7 @@ class TextEngine:
         clip = task.clip
         if self._ranker is None or clip != self._clip:
             if isinstance(clip, str):
-                emit(Step(f"Loading the CLIP {clip}", 0, 0))
+                emit(WorkStep(f"Loading the CLIP {clip}", 0, 0))
                 clip = load_clip(clip, progress=_reporter(f"Downloading {clip}", emit))
             self._ranker, self._clip = TextRanker(clip, task.settings), task.clip
         return self._ranker
@@ -151,8 +152,8 @@ class TextEngine:
                 search.found.clear()
             elif isinstance(answer, Found):
                 search.found.extend(answer.records)
-                answer = Step("Finding masks", answer.done, answer.total)
-            emit(answer if isinstance(answer, Step) else None)
+                answer = WorkStep("Finding masks", answer.done, answer.total)
+            emit(answer if isinstance(answer, WorkStep) else None)
 
         self._finder.run(task, take)
 
@@ -185,4 +186,4 @@ def score_map(
 
 
 def _reporter(text: str, emit: Emit) -> Callable[[int, int], None]:
-    return lambda done, total: emit(Step(text, done, total))
+    return lambda done, total: emit(WorkStep(text, done, total))

@@ -22,6 +22,7 @@ from napari_sam.widgets.form_parts import make_brightness, make_button, make_com
 from napari_sam.widgets.text_histogram import TextHistogram
 from napari_sam.widgets.text_settings import TextSettingsForm
 from napari_sam.widgets.text_sheet import colour_of
+from napari_sam.widgets.work_step import WorkStep, show_step
 
 __all__ = ["TextForm"]
 
@@ -122,12 +123,7 @@ class TextForm(QWidget):
 
     def show_progress(self, done: int, total: int, text: str) -> None:
         """Show how far work got, nothing if the text is empty."""
-        for part in (self.progress, self.cancel):
-            part.setVisible(bool(text))
-        self.run.setVisible(not text)
-        self.progress.setRange(0, total)
-        self.progress.setValue(done)
-        self.progress.setFormat(f"{text} %p%" if total else text)
+        show_step(WorkStep(text, done, total), self.progress, [self.cancel], [self.run])
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)

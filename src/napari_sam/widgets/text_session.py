@@ -13,7 +13,7 @@ from napari_sam.config.auto import AutoSettings, load_auto_settings
 from napari_sam.config.text import TextSettings
 from napari_sam.errors import InputError
 from napari_sam.inference.text_contrasts import check_texts
-from napari_sam.widgets.auto_engine import AutoTask, Part, Step
+from napari_sam.widgets.auto_engine import AutoTask, Part
 from napari_sam.widgets.background_work import BackgroundWork
 from napari_sam.widgets.image_view import ImageView
 from napari_sam.widgets.overlay import Overlay
@@ -21,6 +21,7 @@ from napari_sam.widgets.plane import Plane, plane_reader
 from napari_sam.widgets.text_engine import Ranked, TextEngine, TextTask
 from napari_sam.widgets.text_layers import OUTPUTS, TextLayers
 from napari_sam.widgets.view_region import drawn_region, visible_region
+from napari_sam.widgets.work_step import WorkStep
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -190,7 +191,7 @@ class TextSession(QObject):
         return self._answers.get(plane)
 
     def _on_arrived(self, answer: Any) -> None:
-        if isinstance(answer, Step):
+        if isinstance(answer, WorkStep):
             self.progressed.emit(answer.done, answer.total, answer.text)
         elif isinstance(answer, Ranked) and answer.task.search.view == self.view.number and self._image is not None:
             plane = answer.task.search.parts[0].plane

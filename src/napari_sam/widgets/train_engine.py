@@ -16,6 +16,7 @@ import numpy.typing as npt
 from napari_sam.errors import InputError, OperationCancelled
 from napari_sam.model.torch_imports import import_dynamo
 from napari_sam.widgets.train_data import PairPlanes, read_store, split_store
+from napari_sam.widgets.work_step import WorkStep
 
 if TYPE_CHECKING:
     from napari_sam.data.sample import Sample
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from napari_sam.training.finetune_result import FinetuneRecord
     from napari_sam.training.finetune_settings import FinetuneSettings
 
-__all__ = ["Estimate", "Pictures", "Saved", "Started", "Step", "TrainTask", "estimate", "run_task"]
+__all__ = ["Estimate", "Pictures", "Saved", "Started", "TrainTask", "estimate", "run_task"]
 
 PICTURES = 3
 LONG_SIDE = 256  # pixels of a picture
@@ -64,15 +65,6 @@ class TrainTask:
     def base(self) -> str:
         """Name of the model to start from."""
         return self.model if isinstance(self.model, str) else self.model.name
-
-
-@dataclass(frozen=True)
-class Step:
-    """Say how far work before the learning got; `total` is 0 where that is unknown."""
-
-    text: str
-    done: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -142,8 +134,8 @@ def run_task(task: TrainTask, emit: Emit) -> None:
     task
         What to do.
     emit
-        Takes `Step`, `Started`, `FinetuneProgress`, `Pictures` and `Saved`; raises `OperationCancelled` to stop, which
-        keeps the best weights so far if there was a step of learning.
+        Takes `WorkStep`, `Started`, `FinetuneProgress`, `Pictures` and `Saved`; raises `OperationCancelled` to stop,
+        which keeps the best weights so far if there was a step of learning.
 
     Raises
     ------
@@ -157,11 +149,11 @@ def run_task(task: TrainTask, emit: Emit) -> None:
     from napari_sam.training.finetune_result import FinetuneRecord, card_file, save_finetuned
     from napari_sam.training.memory_estimate import check_memory
 
-    emit(Step("Reading the labels", 0, 0))
+    emit(WorkStep("Reading the labels", 0, 0))
     store = read_store(task.pairs, task.folders, _reporter("Reading the labels", emit))
     learn, held_out = split_store(store, task.held_out, task.settings.seed)
     model = _own_copy(task.model, emit)
-    emit(Step("Looking whether it fits into memory", 0, 0))
+    emit(WorkStep("Looking whether it fits into memory", 0, 0))
     check_memory(model, task.settings)
     emit(Started(len(learn), sum(facts.objects for facts in learn.facts), len(held_out)))
     with closing(finetune(model, learn, task.settings, held_out=held_out)) as run:  # type: ignore[type-var]
@@ -186,7 +178,7 @@ def _own_copy(model: str | Sam, emit: Emit) -> Sam:
 
     if not isinstance(model, str):
         return copy.deepcopy(model)
-    emit(Step(f"Loading the model {model}", 0, 0))
+    emit(WorkStep(f"Loading the model {model}", 0, 0))
     return load_model(model, progress=_reporter(f"Downloading {model}", emit))
 
 
@@ -260,4 +252,4 @@ def _name(samples: Any, number: int) -> str:
 
 
 def _reporter(text: str, emit: Emit) -> Callable[[int, int], None]:
-    return lambda done, total: emit(Step(text, done, total))
+    return lambda done, total: emit(WorkStep(text, done, total))

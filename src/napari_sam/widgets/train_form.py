@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 from napari_sam.widgets.form_parts import make_button, make_combo, make_form, make_group, make_row
 from napari_sam.widgets.train_pictures import TrainPictures
 from napari_sam.widgets.train_plot import TrainPlot
+from napari_sam.widgets.work_step import WorkStep, show_step
 
 __all__ = ["TRAIN_MODES", "TrainForm"]
 
@@ -85,14 +86,9 @@ class TrainForm(QWidget):
 
     def show_progress(self, done: int, total: int, text: str) -> None:
         """Show how far work got, nothing if the text is empty."""
-        for part in (self.progress, self.cancel):
-            part.setVisible(bool(text))
-        self.start.setVisible(not text)
+        show_step(WorkStep(text, done, total), self.progress, [self.cancel], [self.start])
         for group in self._inputs:
             group.setEnabled(not text)
-        self.progress.setRange(0, total)
-        self.progress.setValue(done)
-        self.progress.setFormat(f"{text} %p%" if total else text)
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)

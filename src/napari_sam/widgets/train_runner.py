@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_sam.widgets.background_work import BackgroundWork
-from napari_sam.widgets.train_engine import Estimate, Pictures, Saved, Started, Step, TrainTask, estimate, run_task
+from napari_sam.widgets.train_engine import Estimate, Pictures, Saved, Started, TrainTask, estimate, run_task
+from napari_sam.widgets.work_step import WorkStep
 
 if TYPE_CHECKING:
     from napari_sam.model.sam import Sam
@@ -75,7 +76,7 @@ class TrainRunner(QObject):
         self._work.close()
 
     def _on_arrived(self, item: Any) -> None:
-        if isinstance(item, Step):
+        if isinstance(item, WorkStep):
             self.progressed.emit(item.done, item.total, item.text)
         elif isinstance(item, Estimate):
             self.estimated.emit(item)
