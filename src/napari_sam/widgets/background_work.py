@@ -41,8 +41,13 @@ class BackgroundWork(QObject):
         self._stop.set()
         self._serial += 1
         self.busy = True
-        serial, stop, answer = self._serial, threading.Event(), self._answered.emit
+        serial, stop = self._serial, threading.Event()
         self._stop = stop
+
+        def answer(*what: Any) -> None:
+            # keeps this object, which a bound `emit` does not; Qt may delete it nevertheless as the process ends
+            with contextlib.suppress(RuntimeError):
+                self._answered.emit(*what)
 
         def emit(item: Any) -> None:
             if item is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -87,7 +88,12 @@ class PredictionService(QObject):
         self._worker.stop(timeout=0)
 
     def _submit(self, task: Task) -> None:
-        engine, emit = self._engine, self._answered.emit
+        engine = self._engine
+
+        def emit(answer: Answer) -> None:
+            # keeps this object, which a bound `emit` does not; Qt may delete it nevertheless as the process ends
+            with contextlib.suppress(RuntimeError):
+                self._answered.emit(answer)
 
         def failed(error: BaseException) -> None:
             emit(Finished(task.serial, error=None if isinstance(error, OperationCancelled) else error))
