@@ -17,6 +17,7 @@ EVERYTHING = AutoSettings(
     stability_score_thresh=0.0,
     box_nms_thresh=1.0,
     conditions=("area>=3",),
+    min_area=3,
 )
 
 
