@@ -7,14 +7,15 @@ import sys
 import pytest
 
 FAULTS = """
-import resource, sys
+import ctypes, resource, sys
 import numpy as np
 from napari_sam.batch.worker_memory import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # no huge pages, of which one stands for 512
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(50):
-    np.ones(2**20)
+for _ in range(200):
+    np.ones(2**17)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
