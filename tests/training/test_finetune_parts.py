@@ -11,7 +11,7 @@ from napari_sam.data.sample import PAD_COLOUR, Sample
 from napari_sam.errors import InputError
 from napari_sam.model.build import SPECS, build_from_spec
 from napari_sam.training.finetune_cache import EncodeOnce
-from napari_sam.training.finetune_score import HeldOutScore, mean_score, score_images, split_held_out
+from napari_sam.training.finetune_score import HeldOutScore, mean_score, score_images
 from napari_sam.training.finetune_settings import FinetuneSettings, finetune_settings, step_config
 from napari_sam.training.finetune_views import batch_of_views, fixed_views, random_view, viewing_scales
 
@@ -123,17 +123,6 @@ def test_scores_are_means_over_objects():
         one_click=pytest.approx(0.3), box=pytest.approx(0.6), objects=2
     )
     assert mean_score([(0.2, 0.4)]).mean == pytest.approx(0.3)
-
-
-@pytest.mark.parametrize(
-    ("count", "share", "expected"), [(10, 0.2, 2), (3, 0.01, 1), (2, 0.9, 1), (1, 0.5, 0), (5, 0.0, 0)]
-)
-def test_held_out_images_are_split_off(count, share, expected):
-    samples = [disc((8, 8), 4) for _ in range(count)]
-    train, held = split_held_out(samples, share, seed=1)
-    assert len(held) == expected
-    assert {id(s) for s in train} | {id(s) for s in held} == {id(s) for s in samples}
-    assert len(train) + len(held) == count
 
 
 def test_settings_follow_the_mode_and_are_checked(tiny_cell_model, tiny_vit_model):

@@ -15,7 +15,7 @@ from napari_sam.ops.boxes import mask_to_box, noisy_box
 from napari_sam.ops.points import inner_point
 from napari_sam.types import BoolArray, Prediction, Prompts
 
-__all__ = ["HeldOutScore", "mean_score", "score_images", "split_held_out"]
+__all__ = ["HeldOutScore", "mean_score", "score_images"]
 
 Ious = list[tuple[float, float]]
 
@@ -63,16 +63,6 @@ def mean_score(ious: Sequence[tuple[float, float]]) -> HeldOutScore:
     """Return the means over at least one object."""
     one_click, box = np.mean(np.asarray(ious, dtype=np.float64), axis=0)
     return HeldOutScore(one_click=float(one_click), box=float(box), objects=len(ious))
-
-
-def split_held_out(samples: Sequence[Sample], share: float, seed: int = 0) -> tuple[list[Sample], list[Sample]]:
-    """Split images at random into those to learn from and those held out, at least one of each from two images on."""
-    count = min(max(1, round(share * len(samples))), len(samples) - 1) if share > 0 and len(samples) > 1 else 0
-    held = set(np.random.default_rng(seed).permutation(len(samples))[:count].tolist())
-    return (
-        [sample for number, sample in enumerate(samples) if number not in held],
-        [sample for number, sample in enumerate(samples) if number in held],
-    )
 
 
 def _score(predictor: Predictor, truth: BoolArray, rng: np.random.Generator) -> tuple[float, float]:
