@@ -29,17 +29,20 @@ class Prompts:
         (row0, col0, row1, col1) with exclusive ends, or None.
     mask
         (H, W) bool mask of the whole image, or (m, m) float logits of an earlier prediction, or None.
+    text
+        What the object is, in words, for models with a text head; alone it means all that it names. "" says nothing.
     """
 
     points: tuple[tuple[float, float], ...] = ()
     labels: tuple[int, ...] = ()
     box: tuple[float, float, float, float] | None = None
     mask: npt.NDArray[Any] | None = field(default=None, compare=False)
+    text: str = ""
 
     @property
     def empty(self) -> bool:
         """Tell whether nothing at all was said."""
-        return not self.points and self.box is None and self.mask is None
+        return not self.points and self.box is None and self.mask is None and not self.text
 
 
 @dataclass(frozen=True, kw_only=True)

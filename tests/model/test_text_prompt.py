@@ -10,7 +10,7 @@ import torch
 from napari_sam.errors import CheckpointError, InputError
 from napari_sam.model.build import build_from_spec
 from napari_sam.model.checkpoint import load_weights
-from napari_sam.model.folded_decoder import FoldedDecoder
+from napari_sam.model.folded_decoder import FoldedDecoder, decoder_for_texts
 from napari_sam.model.sam import Sam
 from napari_sam.model.text_prompt import TextPrompt
 
@@ -60,6 +60,29 @@ def test_the_fast_decoder_agrees(model, prompts):
         logits, iou = model.decode(embedding, texts=tokens, multimask=True, **prompts)
         torch.testing.assert_close(folded.masks(attended, multimask=True), logits, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(attended.offered(True), iou, atol=1e-5, rtol=1e-5)
+
+
+def test_texts_have_a_decoder_of_their_own_that_points_never_see(model):
+    """Changing it changes what texts give, by the fast way as by the plain one, and nothing else."""
+    model.add_text_head(12, decoder=True).belong_to(MARK)
+    embedding = model.encode(torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 255)
+    with torch.inference_mode():
+        tokens = model.text_head(vectors(2))
+        same, _ = model.decode(embedding, texts=tokens, points=POINTS, multimask=True)
+        point, _ = model.decode(embedding, points=POINTS, multimask=True)
+        for weights in model.text_decoder.parameters():
+            weights.mul_(1.1)
+        logits, iou = model.decode(embedding, texts=tokens, points=POINTS, multimask=True)
+        assert not torch.allclose(logits, same, atol=1e-4)
+        assert torch.equal(point, model.decode(embedding, points=POINTS, multimask=True)[0])
+        plain = FoldedDecoder(model, embedding)
+        folded = decoder_for_texts(model, plain)
+        attended = folded.attend(texts=tokens, points=POINTS)
+        torch.testing.assert_close(folded.masks(attended, multimask=True), logits, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(attended.offered(True), iou, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            plain.masks(plain.attend(points=POINTS), multimask=True), point, atol=1e-5, rtol=1e-5
+        )
 
 
 def test_images_and_texts_are_centred_each_by_their_own_mean():

@@ -45,14 +45,19 @@ def test_only_what_shall_learn_changes(tiny_trained_model, tmp_path, decoder):
     steps = list(train_text_head(model, clip, [], config, tmp_path / "run" / "model.safetensors"))
     assert [step.step for step in steps] == [1, 2, 3]
     assert all(np.isfinite(step.loss) for step in steps)
-    changed = {key.split(".")[0] for key, value in before.items() if not torch.equal(value, model.state_dict()[key])}
-    assert changed == ({"mask_decoder"} if decoder else set())
+    after = model.state_dict()
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+    assert {key.split(".")[0] for key in after.keys() - before.keys()} == {"text_head", *["text_decoder"] * decoder}
+    if decoder:
+        own = {key.removeprefix("text_"): value for key, value in after.items() if key.startswith("text_decoder.")}
+        assert any(not torch.equal(value, after[f"mask_{key}"]) for key, value in own.items())
     state = load_file(tmp_path / "run" / "model.safetensors")
     other = build_from_spec(model.spec)
     load_weights(other, state, "file")
     assert other.text_head.clip_fingerprint == clip.fingerprint
     assert other.text_head.image_mean.abs().sum() > 0
     assert other.text_head.text_mean.abs().sum() > 0
+    assert (other.text_decoder is not None) == decoder
 
 
 def test_the_head_alone_can_tell_what_a_crop_names(tiny_trained_model):

@@ -33,7 +33,7 @@ def check_prompts_source(settings: BatchSettings, image: LargeImage) -> str:
     Raises
     ------
     InputError
-        If the table cannot be read or names planes that do not exist, or the seeds do not fit the image.
+        If the table cannot be read, has texts or names planes that do not exist, or the seeds do not fit the image.
     """
     if not _is_table(settings.prompts):
         seeds = open_seeds(settings.prompts, image)
@@ -43,6 +43,11 @@ def check_prompts_source(settings: BatchSettings, image: LargeImage) -> str:
         return "-".join(seeds.signature((0, 0, *seeds.shape), index) for index in seeds.planes())
     rows = read_prompt_table(settings.prompts)
     for row in rows:
+        if row.text:
+            raise InputError(
+                f"Object {row.object_id} of {settings.prompts} has the text {row.text!r}, and a batch's table speaks by "
+                "points, boxes and polygons: leave the column text empty, or choose mode text to find what is named."
+            )
         planes = [index for index in image.planes() if _on_plane(row, index)]
         if len(planes) != 1:
             said = ", ".join(f"{axis}={k}" for axis, k in zip("tz", row.plane, strict=True) if k is not None)

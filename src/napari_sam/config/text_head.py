@@ -25,7 +25,10 @@ class TextHeadConfig:
     captions
         How often an object is named by a caption instead of a crop of it (the paper: never).
     decoder
-        Whether the mask decoder learns, too: texts work better, but points and boxes do not stay exactly the same.
+        Whether prompts with a text get a mask decoder of their own, a copy that learns, too. Points and boxes without
+        a text stay exactly what they are either way.
+    decoder_lr
+        Of that copy, as a share of `lr`.
     focal_weight
         Weight of the focal against the dice loss.
     scale
@@ -43,7 +46,8 @@ class TextHeadConfig:
     batch: int = 2
     prompts: int = 6
     captions: float = 0.5
-    decoder: bool = False
+    decoder: bool = True
+    decoder_lr: float = 0.2
     focal_weight: float = 5.0
     scale: tuple[float, float] = (0.6, 2.0)
     lr: float = 2e-3
@@ -61,7 +65,7 @@ class TextHeadConfig:
         """
         for name in ("steps", "batch", "prompts"):
             self._check(name, getattr(self, name) >= 1, "a whole number of at least 1")
-        for name in ("synthetic", "captions"):
+        for name in ("synthetic", "captions", "decoder_lr"):
             self._check(name, 0 <= getattr(self, name) <= 1, "a fraction from 0 to 1")
         for name in ("focal_weight", "weight_decay", "threads"):
             self._check(name, getattr(self, name) >= 0, "a number of at least 0")

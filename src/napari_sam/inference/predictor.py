@@ -24,6 +24,7 @@ from napari_sam.inference.prompt_check import check_prompts
 from napari_sam.inference.text_prompts import TextTokens
 from napari_sam.inference.windows import close_up, level_scales, place_around, place_window, touches_inner_edge
 from napari_sam.model.clip import Clip
+from napari_sam.model.folded_decoder import decoder_for_texts
 from napari_sam.model.sam import Sam
 from napari_sam.ops.regions import keep_pieces
 from napari_sam.types import Prediction, Prompts, Window
@@ -209,10 +210,11 @@ class Predictor:
     ) -> Prediction:
         """Predict from a `Prompts` record; see `predict`."""
         return self.predict(
-            prompts.points,
+            prompts.points or None,  # so that a text without points counts as alone
             prompts.labels,
             prompts.box,
             prompts.mask,
+            prompts.text or None,
             multimask=multimask,
             window=window,
             mask_window=mask_window,
@@ -330,6 +332,8 @@ class Predictor:
             corners = to_model_xy(np.array(prompts.box).reshape(2, 2), window)
             boxes = torch.from_numpy(corners.reshape(1, 4)).to(device)
         masks = self._mask_prompt(prompts.mask, window, mask_window)
+        if tokens is not None:
+            decoder = decoder_for_texts(self.model, decoder)
         attended = decoder.attend(points=points, boxes=boxes, masks=masks, texts=tokens)
         logits = decoder.masks(attended, multimask=multimask)
         result = self._prediction(window, logits[0], attended.offered(multimask)[0])

@@ -16,7 +16,7 @@ from napari_sam.inference.picture import Picture, Progress, batch_size, view_of
 from napari_sam.inference.survey import Survey, survey_windows
 from napari_sam.inference.text_contrasts import familiarity
 from napari_sam.inference.text_prompts import TextTokens
-from napari_sam.model.folded_decoder import FoldedDecoder
+from napari_sam.model.folded_decoder import FoldedDecoder, decoder_for_texts
 from napari_sam.model.sam import Sam
 from napari_sam.ops.mask_record import MaskRecord
 from napari_sam.types import FloatArray, Window
@@ -65,7 +65,8 @@ def named_maps(
     for number, window in enumerate(windows):
         if progress is not None:
             progress(number, len(windows))
-        found = _ask(model, picture.look(model, window, cache), prompts, window)
+        decoder = decoder_for_texts(model, picture.look(model, window, cache))
+        found = _ask(model, decoder, prompts, window)
         weight = np.minimum.outer(_inwards(window.height), _inwards(window.width))
         total[:, *window.slices] += found * weight
         weights[window.slices] += weight

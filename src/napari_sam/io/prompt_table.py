@@ -1,4 +1,4 @@
-"""Tables of prompts: CSV rows and GeoJSON shapes, one group of them for each object."""
+"""Tables of prompts: CSV rows and GeoJSON features, one group of them for each object."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from napari_sam.types import Prompts
 __all__ = ["COLUMNS", "PromptRow", "group_prompts", "read_prompt_table", "write_prompt_csv"]
 
 COLUMNS = ("object_id", "kind", "row", "col", "row1", "col1", "label", "t", "z", "text")
-KINDS = ("point", "box", "polygon")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +29,7 @@ class PromptRow:
     object_id
         The label that the object gets, 1 or more.
     kind
-        "point", "box" or "polygon".
+        "point", "box", "polygon", or "text" for a text that has no place.
     row, col
         Of the point, or of the box's first corner.
     row1, col1
@@ -41,6 +40,8 @@ class PromptRow:
         (row, col) pairs of a polygon.
     plane
         (t, z) where the table gives them.
+    text
+        What the object is, in words; "" where the row says nothing of it.
     """
 
     object_id: int
@@ -52,6 +53,7 @@ class PromptRow:
     label: int = 1
     vertices: tuple[tuple[float, float], ...] = ()
     plane: tuple[int | None, int | None] = field(default=(None, None))
+    text: str = ""
 
 
 def read_prompt_table(path: str | Path) -> list[PromptRow]:
@@ -72,7 +74,7 @@ def read_prompt_table(path: str | Path) -> list[PromptRow]:
         raise InputError(f"Cannot read the prompts {path} ({error}): give an existing text file.") from error
     rows = readers[path.suffix.lower()](text, path)
     if not rows:
-        raise InputError(f"There are no prompts in {path}: give at least one point, box or polygon.")
+        raise InputError(f"There are no prompts in {path}: give at least one point, box, polygon or text.")
     return rows
 
 
@@ -89,7 +91,7 @@ def group_prompts(rows: Iterable[PromptRow], shape: tuple[int, int]) -> dict[int
     Raises
     ------
     InputError
-        If an object has two boxes, or a polygon without area.
+        If an object has two boxes, two texts, or a polygon without area.
     """
     objects: dict[int, list[PromptRow]] = {}
     for row in rows:
@@ -98,17 +100,20 @@ def group_prompts(rows: Iterable[PromptRow], shape: tuple[int, int]) -> dict[int
 
 
 def write_prompt_csv(path: str | Path, prompts: Mapping[int, Prompts]) -> None:
-    """Write points and boxes of objects as a table that `read_prompt_table` reads."""
+    """Write points, boxes and texts of objects as a table that `read_prompt_table` reads; masks are left out."""
     with Path(path).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, COLUMNS)
         writer.writeheader()
         for number, what in prompts.items():
+            said = {"object_id": number, "text": what.text}
             for (row, col), label in zip(what.points, what.labels, strict=True):
-                writer.writerow({"object_id": number, "kind": "point", "row": row, "col": col, "label": label})
+                writer.writerow({**said, "kind": "point", "row": row, "col": col, "label": label})
             if what.box is not None:
                 row0, col0, row1, col1 = what.box
                 corners = {"row": row0, "col": col0, "row1": row1, "col1": col1}
-                writer.writerow({"object_id": number, "kind": "box", **corners})
+                writer.writerow({**said, "kind": "box", **corners})
+            if what == Prompts(text=what.text) and what.mask is None and what.text:
+                writer.writerow({**said, "kind": "text"})
 
 
 def _read_csv(text: str, path: Path) -> list[PromptRow]:
@@ -137,21 +142,25 @@ def _csv_row(values: Mapping[str, Any], where: str) -> PromptRow:
         return int(number(name)) if (values.get(name) or "").strip() else None
 
     kind = (values.get("kind") or "").strip()
-    if kind not in ("point", "box"):
-        raise InputError(f"{where}: column kind is {kind!r}, give point or box.")
-    box = kind == "box"
+    if kind not in ("point", "box", "text"):
+        raise InputError(f"{where}: column kind is {kind!r}, give point, box or text.")
+    words = (values.get("text") or "").strip()
+    if kind == "text" and not words:
+        raise InputError(f"{where}: column text is empty, give words, such as bright round nuclei.")
+    box, placed = kind == "box", kind != "text"
     label = number("label", 1)
     if label not in (0, 1):
         raise InputError(f"{where}: column label is {label:g}, give 1 (object) or 0 (not object).")
     return PromptRow(
         object_id=_object_id(number("object_id"), where),
         kind=kind,
-        row=number("row"),
-        col=number("col"),
+        row=number("row") if placed else 0.0,
+        col=number("col") if placed else 0.0,
         row1=number("row1") if box else 0.0,
         col1=number("col1") if box else 0.0,
         label=int(label),
         plane=(index("t"), index("z")),
+        text=words,
     )
 
 
@@ -170,7 +179,12 @@ def _feature(feature: Mapping[str, Any], number: int, path: Path) -> list[Prompt
     where = f"Feature {number} of {path}"
     properties = feature.get("properties") or {}
     object_id = _object_id(float(properties.get("object_id", number + 1)), where)
-    geometry = feature["geometry"]
+    words = properties.get("text") or ""
+    if not isinstance(words, str):
+        raise InputError(f"{where}: the text is {words!r}, give words, such as bright round nuclei.")
+    words, geometry = words.strip(), feature["geometry"]
+    if geometry is None and words:  # as the standard says of what has no place
+        return [PromptRow(object_id=object_id, kind="text", text=words)]
     kind, coordinates = geometry["type"], geometry["coordinates"]
     if kind in ("Point", "MultiPoint"):
         places = [coordinates] if kind == "Point" else coordinates
@@ -178,12 +192,12 @@ def _feature(feature: Mapping[str, Any], number: int, path: Path) -> list[Prompt
         if label not in (0, 1):
             raise InputError(f"{where}: the label is {label}, give 1 (object) or 0 (not object).")
         return [
-            PromptRow(object_id=object_id, kind="point", row=float(row), col=float(col), label=label)
+            PromptRow(object_id=object_id, kind="point", row=float(row), col=float(col), label=label, text=words)
             for col, row, *_ in places
         ]
     if kind == "Polygon":
         outline = tuple((float(row), float(col)) for col, row, *_ in coordinates[0])
-        return [PromptRow(object_id=object_id, kind="polygon", vertices=outline)]
+        return [PromptRow(object_id=object_id, kind="polygon", vertices=outline, text=words)]
     raise InputError(f"{where} is a {kind}: give Point, MultiPoint or Polygon.")
 
 
@@ -198,6 +212,11 @@ def _one_object(number: int, rows: list[PromptRow], shape: tuple[int, int]) -> P
     boxes = [(row.row, row.col, row.row1, row.col1) for row in rows if row.kind == "box"]
     if len(boxes) > 1:
         raise InputError(f"Object {number} has {len(boxes)} boxes: give one, or another object_id to the others.")
+    texts = [*dict.fromkeys(row.text for row in rows if row.text)]
+    if len(texts) > 1:
+        raise InputError(
+            f"Object {number} has the texts {texts[0]!r} and {texts[1]!r}: give one, or another object_id to the others."
+        )
     mask = np.zeros(shape, bool)
     for row in rows:
         if row.kind == "polygon":
@@ -210,4 +229,5 @@ def _one_object(number: int, rows: list[PromptRow], shape: tuple[int, int]) -> P
         labels=tuple(row.label for row in points),
         box=boxes[0] if boxes else None,
         mask=mask if outlined else None,
+        text=texts[0] if texts else "",
     )

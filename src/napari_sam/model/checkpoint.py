@@ -26,7 +26,7 @@ _IGNORED = ("pixel_mean", "pixel_std")
 _LORA = ("qkv.qkv_proj", "mlp.mlp_layer", ".w_a_linear", ".w_b_linear", "lora_")
 _VIT_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 _HEAD = 256
-_TEXT_HEAD = "text_head."
+_TEXT_HEAD, _TEXT_DECODER = "text_head.", "text_decoder."
 _PICKLED = (b"PK\x03\x04", b"\x80")  # how torch.save begins, today and before 1.6
 # what the readers make of damaged files
 _DAMAGED = (
@@ -168,11 +168,11 @@ def load_weights(model: Sam, state: Mapping[str, Tensor], source: str) -> None:
 
 
 def _fit_text_head(model: Sam, state: Mapping[str, Tensor], source: str) -> None:
-    """Give the model a text head for the weights' CLIP, or take it away."""
-    model.text_head = None
+    """Give the model the parts for texts that the weights have, and take others away."""
+    model.text_head = model.text_decoder = None
     if not any(key.startswith(_TEXT_HEAD) for key in state):
         return
     mean = state.get(f"{_TEXT_HEAD}text_mean")
     if mean is None or mean.ndim != 1:
         raise CheckpointError(f"{source} has half a text head, without {_TEXT_HEAD}text_mean: fetch the file again.")
-    model.add_text_head(len(mean))
+    model.add_text_head(len(mean), decoder=any(key.startswith(_TEXT_DECODER) for key in state))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_sam.model.mask_decoder import MaskDecoder
     from napari_sam.model.transformer import Attention, TwoWayAttentionBlock
 
-__all__ = ["Attended", "FoldedDecoder"]
+__all__ = ["Attended", "FoldedDecoder", "decoder_for_texts"]
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,18 @@ class FoldedDecoder:
         Of one image.
     dtype
         Of the work on the image, None for the model's precision; tokens are float32 always.
+    texts
+        Whether prompts with a text will be decoded, for which a model may have a decoder of its own.
     """
 
-    def __init__(self, model: Sam, embedding: ImageEmbedding, dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self, model: Sam, embedding: ImageEmbedding, dtype: torch.dtype | None = None, *, texts: bool = False
+    ) -> None:
         dtype = dtype or model.dtype
         self.embedding = embedding
         self.dtype = dtype
         self._prompt_encoder = model.prompt_encoder
-        self._decoder = model.mask_decoder
+        self._decoder = (model.text_decoder if texts else None) or model.mask_decoder
         self._grid = embedding.features.shape[-2:]
         position = model.prompt_encoder.get_dense_pe().flatten(2)[0].T  # [h*w, c]
         plain = embedding.features + model.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
@@ -92,7 +96,7 @@ class FoldedDecoder:
         )
         self._upscaling = _Upscaling(self._decoder, embedding.skips, dtype)
         with torch.inference_mode():
-            self.objects = None if model.object_head is None else model.find_objects(embedding)
+            self.objects = None if texts or model.object_head is None else model.find_objects(embedding)
 
     @property
     def nbytes(self) -> int:
@@ -210,6 +214,11 @@ class FoldedDecoder:
         value = (value + attention.out_proj.bias / heads).flatten(1, 2).to(self.dtype)  # shares add up to 1 a head
         base = self._image.expand(len(k), -1, -1) if image is None else image
         return torch.baddbmm(base, share.transpose(1, 2), value)
+
+
+def decoder_for_texts(model: Sam, decoder: FoldedDecoder) -> FoldedDecoder:
+    """Return what decodes prompts with a text on a decoder's image: another one where the model has one for texts."""
+    return decoder if model.text_decoder is None else FoldedDecoder(model, decoder.embedding, decoder.dtype, texts=True)
 
 
 class _Upscaling:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ class Sam(nn.Module):
     ----------
     text_head
         Turns vectors of a CLIP into prompts, where the model was trained with text; see `add_text_head`.
+    text_decoder
+        Decodes prompts with a text in the place of the mask decoder, where texts were added to a model that was done.
     """
 
     mask_threshold: float = 0.0
@@ -76,6 +79,7 @@ class Sam(nn.Module):
     mask_decoder: MaskDecoder
     object_head: ObjectHead | None
     text_head: TextPrompt | None
+    text_decoder: MaskDecoder | None
 
     def __init__(
         self,
@@ -94,6 +98,7 @@ class Sam(nn.Module):
         self.mask_decoder = mask_decoder
         self.object_head = object_head
         self.text_head = None
+        self.text_decoder = None
         self.register_buffer("pixel_mean", torch.tensor(spec.pixel_mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(spec.pixel_std).view(-1, 1, 1), persistent=False)
         self._fingerprint: str | None = None
@@ -129,15 +134,22 @@ class Sam(nn.Module):
             self._fingerprint = digest.hexdigest()
         return self._fingerprint
 
-    def add_text_head(self, clip_width: int) -> TextPrompt:
+    def add_text_head(self, clip_width: int, *, decoder: bool = False) -> TextPrompt:
         """Give the model a new text head, of random weights, for vectors of so many numbers; return it.
 
         Its tokens are near that of no point at first, so texts beside points and boxes say little.
+
+        Parameters
+        ----------
+        decoder
+            Whether prompts with a text get a decoder of their own, at first a copy of the mask decoder: it can learn
+            while points and boxes alone stay exactly what they are.
         """
         self.text_head = TextPrompt(clip_width, self.spec.embed_dim).to(self.device)
         with torch.no_grad():
             self.text_head.kind_embed.weight.copy_(self.prompt_encoder.not_a_point_embed.weight)
         self.text_head.train(self.training)
+        self.text_decoder = copy.deepcopy(self.mask_decoder) if decoder else None
         self._fingerprint = None
         return self.text_head
 
@@ -215,6 +227,8 @@ class Sam(nn.Module):
             (n, 3 or 1) predicted IoU, in the model's order.
         """
         sparse, dense = self.prompt_encoder(points, boxes, masks, texts)
-        return self.mask_decoder(
+        decoder = self.mask_decoder if texts is None else self.text_decoder or self.mask_decoder
+        logits, iou = decoder(
             embedding.features, self.prompt_encoder.get_dense_pe(), sparse, dense, multimask, embedding.skips
         )
+        return logits, iou

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from napari_sam.errors import InputError
 from napari_sam.inference.predictor import Predictor
+from napari_sam.inference.text_prompts import require_text_head
 from napari_sam.pipeline.label_editor import LabelEditor
 from napari_sam.types import Prompts
 
@@ -39,7 +40,7 @@ def segment_objects(
     Raises
     ------
     InputError
-        If an object's prompts cannot be used.
+        If an object's prompts cannot be used, or there are texts and the model has no text head.
     """
     labels, results = segment_each(predictor, prompts, overwrite=overwrite)
     failed = [result for result in results if result.problem]
@@ -68,13 +69,22 @@ def segment_each(
         (H, W) int32, the best mask of each object.
     results
         One for each object, in order.
+
+    Raises
+    ------
+    InputError
+        If there are texts and the model has no text head.
     """
+    if any(what.text for what in prompts.values()):
+        require_text_head(predictor.model)  # once, rather than for each object
     labels = np.zeros(predictor.image_shape, np.int32)
     editor = LabelEditor(labels)
     results = []
     for label, what in prompts.items():
         try:
             prediction = predictor.predict_prompts(what)
+            if what.text and prediction.scores[0] == 0:  # a text alone, of words that nobody taught
+                raise InputError(f"No word of {what.text!r} is known: say it in other words, or give a point or box.")
             patch = prediction.patches[0]
             edit = editor.commit(patch, prediction.window.slices, label=label, overwrite=overwrite)
         except InputError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -67,8 +68,7 @@ def train_text_head(
     Parameters
     ----------
     model
-        Of which nothing else changes, unless `config.decoder` trains the mask decoder, too; then a third round, a point
-        or a box alone, keeps that from forgetting.
+        Of which nothing else changes: `config.decoder` trains a copy of the mask decoder.
     clip
         That the texts will be read with.
     images
@@ -85,16 +85,17 @@ def train_text_head(
         raise InputError("No training data given: name folders with images/ and labels/, or set synthetic to 1.")
     if config.threads:
         torch.set_num_threads(config.threads)
-    new_text_head(model, clip, config.seed)
-    learning = _unfreeze(model, config)
-    optimizer = torch.optim.AdamW(learning, lr=config.lr, weight_decay=config.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, config.steps + 1, pct_start=0.1)
+    new_text_head(model, clip, config.seed, decoder=config.decoder)
+    learning = _unfreeze(model)
+    rates = [config.lr, config.lr * config.decoder_lr][: len(learning)]
+    optimizer = torch.optim.AdamW([{"params": part} for part in learning], weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, config.steps + 1, pct_start=0.1)
     for step in range(1, config.steps + 1):
         started = time.perf_counter()
         optimizer.zero_grad()
         loss, alone, with_point = _step(model, clip, images, config, step)
         loss.backward()
-        norm = float(nn.utils.clip_grad_norm_(learning, 1.0))
+        norm = float(nn.utils.clip_grad_norm_(chain(*learning), 1.0))
         if not np.isfinite(norm):
             raise InputError(f"The gradient of step {step} is not finite: lower the setting lr ({config.lr}).")
         optimizer.step()
@@ -113,13 +114,11 @@ def train_text_head(
     save_weights(model.state_dict(), file, about)
 
 
-def _unfreeze(model: Sam, config: TextHeadConfig) -> list[nn.Parameter]:
-    assert model.text_head is not None  # noqa: S101 - just made
+def _unfreeze(model: Sam) -> list[list[nn.Parameter]]:
+    """Let only the parts for texts learn; return the parameters of each."""
     model.eval().requires_grad_(False)
-    model.text_head.requires_grad_(True)
-    if config.decoder:
-        model.mask_decoder.requires_grad_(True)
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+    parts = [part for part in (model.text_head, model.text_decoder) if part is not None]
+    return [list(part.requires_grad_(True).parameters()) for part in parts]
 
 
 def _step(
@@ -152,12 +151,6 @@ def _step(
     state.add_first(box=False)
     logits, iou = model.decode(embedding, texts=text_tokens(model, named), multimask=False, **state.prompts())  # type: ignore[arg-type]
     loss = loss + sam_loss(logits, iou, target, **weights)
-    if config.decoder:
-        box = bool(rng.random() < 0.5)
-        plain = PromptState(target=target, img_size=model.img_size, chance=state.chance)
-        plain.add_first(box=box)
-        again, quality = model.decode(embedding, multimask=not box, **plain.prompts())  # type: ignore[arg-type]
-        loss = loss + sam_loss(again, quality, target, **weights)
     return loss, _alone_iou(model, embedding, named), float(mask_iou(logits[:, 0], target).mean())
 
 

@@ -138,11 +138,11 @@ def named_objects(
     )
 
 
-def new_text_head(model: Sam, clip: Clip, seed: int) -> None:
+def new_text_head(model: Sam, clip: Clip, seed: int, *, decoder: bool = False) -> None:
     """Give a model a text head for a CLIP, of random weights, with the means of captions of what crops may show."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = model.add_text_head(clip.width)
+        head = model.add_text_head(clip.width, decoder=decoder)
     images, texts = _usual_vectors(clip, np.random.default_rng(seed))
     head.belong_to(clip.fingerprint, torch.from_numpy(images.mean(axis=0)), torch.from_numpy(texts.mean(axis=0)))
 
