@@ -13,6 +13,7 @@ from napari_sam.inference.predictor import Predictor
 from napari_sam.inference.text_prompts import TextTokens
 from napari_sam.model.clip import Clip, build_clip
 from napari_sam.model.sam import Sam
+from napari_sam.types import Prompts
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,17 @@ def test_a_text_and_a_point_make_one_mask_that_depends_on_both(predictor):
     elsewhere = predictor.predict(points=[(10, 20)], text="bright nuclei", window=both.window)
     for other in (point, elsewhere):
         assert other.window != both.window or np.abs(other.logits - both.logits).max() > 1e-5
+
+
+def test_a_record_of_prompts_carries_its_text(predictor):
+    point = predictor.predict_prompts(Prompts(points=((40, 50),), labels=(1,)), False)
+    both = predictor.predict_prompts(Prompts(points=((40, 50),), labels=(1,), text="bright nuclei"))
+    expected = predictor.predict(points=[(40, 50)], text="bright nuclei")
+    np.testing.assert_array_equal(both.logits, expected.logits)
+    assert both.window == expected.window
+    assert point.window != both.window or np.abs(point.logits - both.logits).max() > 1e-5
+    alone = predictor.predict_prompts(Prompts(text="bright nuclei"))
+    np.testing.assert_array_equal(alone.logits, predictor.predict(text="bright nuclei").logits)
 
 
 def test_the_masks_of_a_text_can_be_refined_by_a_click(predictor):

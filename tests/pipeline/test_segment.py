@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
+import torch
 
 from napari_sam.errors import InputError
 from napari_sam.inference.predictor import Predictor
+from napari_sam.model.clip import build_clip
 from napari_sam.model.load import load_model
 from napari_sam.pipeline.segment import segment_each, segment_objects
 from napari_sam.types import Prompts
@@ -52,3 +56,41 @@ def test_earlier_objects_keep_their_pixels(predictor):
     assert set(np.unique(first)) == {0, 1}
     second, _ = segment_each(predictor, {1: twice, 2: twice}, overwrite=True)
     assert set(np.unique(second)) == {0, 2}
+
+
+@pytest.fixture
+def named(tiny_cell_model) -> Predictor:
+    """Predict with a model that has a text head."""
+    clip, model = build_clip(), copy.deepcopy(tiny_cell_model)
+    clip.vocabulary = frozenset(["bright", "nuclei"])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model.add_text_head(clip.width).belong_to(clip.fingerprint)
+    predictor = Predictor(model, clip=clip)
+    predictor.set_image(np.random.default_rng(0).integers(0, 255, (80, 110), np.uint8))
+    return predictor
+
+
+def test_texts_say_what_objects_are(named):
+    point = {"points": ((40.0, 50.0),), "labels": (1,)}
+    labels, results = segment_each(named, {2: Prompts(**point, text="bright nuclei")})
+    expected = named.predict(points=[(40, 50)], text="bright nuclei")
+    np.testing.assert_array_equal(labels, np.where(expected.masks[0], 2, 0))
+    assert results[0].score == expected.scores[0]
+    alone, _ = segment_each(named, {3: Prompts(text="bright nuclei")})
+    np.testing.assert_array_equal(alone, np.where(named.predict(text="bright nuclei").masks[0], 3, 0))
+
+
+def test_unknown_words_alone_make_no_object(named):
+    labels, results = segment_each(named, {1: Prompts(text="zxqv blorp")})
+    assert not labels.any()
+    assert "No word of 'zxqv blorp' is known" in results[0].problem
+
+
+def test_texts_need_a_text_head_even_if_only_one_object_has_one(tiny_cell_model):
+    plain = Predictor(tiny_cell_model)
+    plain.set_image(np.zeros((80, 110), np.uint8))
+    point = Prompts(points=((40.0, 50.0),), labels=(1,))
+    for act in (segment_each, segment_objects):
+        with pytest.raises(InputError, match=r"^The model .*no text head"):
+            act(plain, {1: point, 2: Prompts(text="nuclei")})

@@ -45,8 +45,8 @@ def check_prompts_source(settings: BatchSettings, image: LargeImage) -> str:
     for row in rows:
         if row.text:
             raise InputError(
-                f"Object {row.object_id} of {settings.prompts} has the text {row.text!r}, and a batch's table speaks by "
-                "points, boxes and polygons: leave the column text empty, or choose mode text to find what is named."
+                f"Object {row.object_id} of {settings.prompts} has the text {row.text!r}, and tables of batches speak "
+                "by points, boxes and polygons: leave the texts out, or choose mode text to find what is named."
             )
         planes = [index for index in image.planes() if _on_plane(row, index)]
         if len(planes) != 1:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_sam.cli.arguments import keep_image, numbers, stretch
+from napari_sam.cli.segment_text import one_text, report_text, text_objects, text_settings
 from napari_sam.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,15 +35,22 @@ def segment(
     prompts: Annotated[Path | None, typer.Option(help="Table of prompts, .csv or .geojson.")] = None,
     replay: Annotated[Path | None, typer.Option(help="Journal of the dock, to be repeated.")] = None,
     text: Annotated[
-        list[str] | None, typer.Option(help='What to segment, in words, as "bright round nuclei"; repeatable.')
+        list[str] | None,
+        typer.Option(
+            help='All that these words name, as "bright round nuclei"; repeatable. One beside points, a box or a mask '
+            "says what that object is, to a model with a text head."
+        ),
     ] = None,
     route: Annotated[
-        str, typer.Option(help="rank (the CLIP chooses among all masks) or prompt (the text prompts the model).")
+        str,
+        typer.Option(
+            help="Of --text alone: rank (the CLIP chooses among all masks) or prompt (the text prompts the model)."
+        ),
     ] = "rank",
-    clip: Annotated[str, typer.Option(help="Name of the CLIP that reads --text.")] = "bundled",
-    threshold: Annotated[float | None, typer.Option(help="Least score of what --text names, 0 to 1.")] = None,
-    top_k: Annotated[int | None, typer.Option(help="At most so many objects for each --text.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a setting of --text.")] = None,
+    clip: Annotated[str, typer.Option(help="Name of the CLIP that reads texts.")] = "bundled",
+    threshold: Annotated[float | None, typer.Option(help="Of --text alone: least score, 0 to 1.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Of --text alone: at most so many objects for each.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Of --text alone: NAME=VALUE of a setting.")] = None,
     model: Annotated[str, typer.Option(help="Name of the model.")] = "cells",
     checkpoint: Annotated[Path | None, typer.Option(help="Weights file instead of the registered one.")] = None,
     normalization: Annotated[str, typer.Option(help="auto, none, or LOW,HIGH.")] = "auto",
@@ -57,18 +65,18 @@ def segment(
     from napari_sam.model.load import load_model
 
     by_hand = bool(point or negative or box or mask)
-    if sum((by_hand, prompts is not None, replay is not None, bool(text))) != 1:
+    if sum((by_hand or bool(text), prompts is not None, replay is not None)) != 1:
         raise InputError(
-            "Say what to segment in one way: with --point, --negative, --box and --mask, or --prompts, or --replay, "
-            "or --text."
+            "Say what to segment in one way: with --point, --negative, --box, --mask and --text, or --prompts, or "
+            "--replay."
         )
+    of_words = {"--threshold": threshold, "--top-k": top_k, "--set": set_ or None}
+    words = one_text(text or (), of_words) if by_hand else ""
     check_output(output)
     keep_image(output, image)
     where = numbers(plane, int, "--plane") if plane else None
     picked = numbers(channels, int, "--channels") if channels else None
-    if text:
-        from napari_sam.cli.segment_text import report_text, text_objects, text_settings
-
+    if text and not by_hand:
         chosen = text_settings(set_ or (), threshold=threshold, top_k=top_k)
         loads = {"model": model, "checkpoint": checkpoint, "clip": clip, "device": device}
         how = {"normalization": stretch(normalization), "channels": picked, "route": route}
@@ -80,14 +88,15 @@ def segment(
     else:
         pixels = read_image(image, where)
         shape = int(pixels.shape[0]), int(pixels.shape[1])
-        what = _from_table(prompts, shape, where) if prompts else _from_options(point, negative, box, mask)
+        what = _from_table(prompts, shape, where) if prompts else _from_options(point, negative, box, mask, words)
         loaded = load_model(model, checkpoint=checkpoint, device=device)
-        labels, results = _segment(loaded, pixels, what, stretch(normalization), picked, overwrite)
+        labels, results = _segment(loaded, clip, pixels, what, stretch(normalization), picked, overwrite)
     _report(labels, results, output, as_json=json)
 
 
 def _segment(
     model: Sam,
+    clip: str,
     pixels: npt.NDArray[Any],
     what: dict[int, Prompts],
     normalization: str | tuple[float, float],
@@ -95,9 +104,12 @@ def _segment(
     overwrite: bool,
 ) -> tuple[npt.NDArray[np.int32], list[ObjectResult]]:
     from napari_sam.inference.predictor import Predictor
+    from napari_sam.inference.text_prompts import TextTokens
     from napari_sam.pipeline.segment import segment_each
 
-    predictor = Predictor(model)
+    texts = any(prompts.text for prompts in what.values())
+    # that the CLIP fits the model is found out before the image is looked at
+    predictor = Predictor(model, clip=TextTokens(model, clip).clip if texts else clip)
     predictor.set_image(pixels, normalization=normalization, channels=channels)
     return segment_each(predictor, what, overwrite=overwrite)
 
@@ -147,9 +159,9 @@ def _replay(
 
 
 def _from_options(
-    point: list[str] | None, negative: list[str] | None, box: list[str] | None, mask: Path | None
+    point: list[str] | None, negative: list[str] | None, box: list[str] | None, mask: Path | None, text: str
 ) -> dict[int, Prompts]:
-    """Make one object of all options, or one of each box if there are only boxes."""
+    """Make one object of all options, or one of each box if there are only boxes; the text holds for each."""
     from napari_sam.io.images import read_mask
     from napari_sam.types import Prompts
 
@@ -160,12 +172,13 @@ def _from_options(
     if len(boxes) > 1 and not alone:
         raise InputError(f"{len(boxes)} boxes together with points or a mask: give one box, or a table with --prompts.")
     if alone:
-        return {number: Prompts(box=corners) for number, corners in enumerate(boxes, start=1)}
+        return {number: Prompts(box=corners, text=text) for number, corners in enumerate(boxes, start=1)}
     prompts = Prompts(
         points=(*positives, *negatives),
         labels=(1,) * len(positives) + (0,) * len(negatives),
         box=boxes[0] if boxes else None,
         mask=read_mask(mask) if mask is not None else None,
+        text=text,
     )
     return {1: prompts}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,25 @@ if TYPE_CHECKING:
     from napari_sam.config.text import TextSettings
     from napari_sam.pipeline.text_segment import TextResult
 
-__all__ = ["report_text", "text_objects", "text_settings"]
+__all__ = ["one_text", "report_text", "text_objects", "text_settings"]
+
+
+def one_text(texts: Sequence[str], of_words: Mapping[str, Any]) -> str:
+    """Return the text that goes with points, boxes or a mask, "" for none; `of_words` are options of texts alone.
+
+    Raises
+    ------
+    InputError
+        If there are several texts, the text is empty, or an option of texts alone is given.
+    """
+    from napari_sam.inference.text_contrasts import check_texts
+
+    for name, value in of_words.items():
+        if value is not None:
+            raise InputError(f"{name} is for --text alone: leave it out beside points, boxes and masks.")
+    if len(texts) > 1:
+        raise InputError(f"{len(texts)} texts beside points, boxes or a mask: give one, or a table with --prompts.")
+    return check_texts(texts)[0].strip() if texts else ""
 
 
 def text_settings(pairs: Sequence[str], **options: Any) -> TextSettings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,7 @@ def write_prompt_csv(path: str | Path, prompts: Mapping[int, Prompts]) -> None:
                 row0, col0, row1, col1 = what.box
                 corners = {"row": row0, "col": col0, "row1": row1, "col1": col1}
                 writer.writerow({**said, "kind": "box", **corners})
-            if what == Prompts(text=what.text) and what.mask is None and what.text:
+            if what.text and replace(what, text="").empty:
                 writer.writerow({**said, "kind": "text"})
 
 
@@ -215,7 +215,7 @@ def _one_object(number: int, rows: list[PromptRow], shape: tuple[int, int]) -> P
     texts = [*dict.fromkeys(row.text for row in rows if row.text)]
     if len(texts) > 1:
         raise InputError(
-            f"Object {number} has the texts {texts[0]!r} and {texts[1]!r}: give one, or another object_id to the others."
+            f"Object {number} has the texts {texts[0]!r} and {texts[1]!r}: give one, or another object_id to the rest."
         )
     mask = np.zeros(shape, bool)
     for row in rows:
