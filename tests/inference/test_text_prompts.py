@@ -78,8 +78,11 @@ def test_the_masks_of_a_text_can_be_refined_by_a_click(predictor):
 def test_words_that_were_never_trained_have_no_score(predictor, monkeypatch, clip):
     sure = predictor.predict(text="bright blorps").scores
     monkeypatch.setattr(clip, "vocabulary", frozenset(["bright", "nuclei"]))
-    np.testing.assert_allclose(predictor.predict(text="bright blorps").scores, sure / 4, rtol=1e-6)
-    assert (predictor.predict(text="zxqv blorp").scores == 0).all()
+    with pytest.warns(UserWarning, match="never trained on 'blorps'"):
+        np.testing.assert_allclose(predictor.predict(text="bright blorps").scores, sure / 4, rtol=1e-6)
+    for beside in ({}, {"points": [(40, 50)]}, {"box": (20, 20, 60, 70)}):
+        with pytest.warns(UserWarning, match="never trained on"):
+            assert (predictor.predict(text="zxqv blorp", **beside).scores == 0).all()
 
 
 @pytest.mark.parametrize("text", ["", "   "])

@@ -81,10 +81,13 @@ def test_texts_say_what_objects_are(named):
     np.testing.assert_array_equal(alone, np.where(named.predict(text="bright nuclei").masks[0], 3, 0))
 
 
-def test_unknown_words_alone_make_no_object(named):
-    labels, results = segment_each(named, {1: Prompts(text="zxqv blorp")})
+def test_unknown_words_make_no_object(named):
+    with pytest.warns(UserWarning, match="never trained on"):
+        labels, results = segment_each(
+            named, {1: Prompts(text="zxqv blorp"), 2: Prompts(points=((40.0, 50.0),), labels=(1,), text="zxqv blorp")}
+        )
     assert not labels.any()
-    assert "No word of 'zxqv blorp' is known" in results[0].problem
+    assert all("No word of 'zxqv blorp' is known" in result.problem for result in results)
 
 
 def test_texts_need_a_text_head_even_if_only_one_object_has_one(tiny_cell_model):

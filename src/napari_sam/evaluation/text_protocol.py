@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from napari_sam.config.caption_words import ADJECTIVES, FACETS, NOUNS, PLACES
 from napari_sam.data.caption_objects import SCENES, ObjectSet, describe_labels, describe_scene, known_facts
@@ -35,6 +36,7 @@ WITHIN = ("size", "shape", "brightness", "texture", "crowding")  # differ among 
 POOLED = ("colour", "modality", "kind")  # rather differ from image to image
 ASKED = ("size", "shape", "brightness", "colour")  # of masks, besides the kind
 AN_IMAGE = 30  # objects at most, where images are pooled
+RIM = 3  # pixels around objects that are unsure, where their masks may end
 FEW = 5  # objects of a value, at least, where images are pooled
 TEMPERATURES = np.geomspace(0.25, 8, 41)
 NAMES = tuple(FACETS)
@@ -65,7 +67,7 @@ def scene_objects(count: int, *, seed: int = 0, size: tuple[int, int] = (256, 25
     for number in range(count):
         name = names[number % len(names)]
         rng = np.random.default_rng((seed, number, 1_000_003))
-        yield f"{name}-{number}", describe_scene(rng, size, name, most=AN_IMAGE)
+        yield f"{name}-{number}", describe_scene(rng, size, name)
 
 
 def evaluate_retrieval(ranker: TextRanker, sets: Iterable[tuple[str, ObjectSet]]) -> Iterator[Score]:
@@ -211,7 +213,9 @@ def _pixels(
         record = found.records[index]
         covered[state][record.slices] |= record.patch
     meant = covered[TRUE]
-    return meant, covered[UNDECIDED] & ~meant, covered[FALSE] & ~meant & ~covered[UNDECIDED]
+    others = covered[FALSE] & ~meant & ~covered[UNDECIDED]
+    unsure = ndimage.binary_dilation(covered[UNDECIDED], np.ones((3, 3)), iterations=RIM)
+    return meant, unsure & ~meant & ~others, others
 
 
 def _iou(one: BoolArray, other: BoolArray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -148,8 +149,8 @@ class Predictor:
             their box, too.
         text
             What to segment, for models with a text head. Alone it means all that it names in the window, which then
-            is the whole image unless one is given; with points or a box the object there. Words that the CLIP was not
-            trained with lower the scores, to 0 where none is known.
+            is the whole image unless one is given; with points, a box or a mask the object there. Words that the CLIP
+            was not trained with lower the scores, to 0 where none is known.
         multimask
             True: three candidates; False: one; None: three for a single point or a text alone, else one.
         window
@@ -168,28 +169,33 @@ class Predictor:
         ------
         InputError
             If no image is set or a prompt cannot be used.
+
+        Warns
+        -----
+        UserWarning
+            If the text has words that the CLIP was not trained with, names nothing or is too long.
         """
-        tokens = None if text is None else self._tokens(text)
-        if tokens is not None and all(said is None for said in (points, box, mask)):
+        if text is not None and (hint := self._tokens.hint(text)):
+            warnings.warn(hint, UserWarning, stacklevel=2)
+        if text is not None and all(said is None for said in (points, box, mask)):
             view = self._whole(self.image_shape) if window is None else window
             self._check_window(view)
             self._window = view
-            found = self._predict_in(view, Prompts(), None, multimask is not False, progress, tokens)
-            return replace(found, scores=found.scores * np.float32(self._tokens.known(text or "")))
+            return self._predict_in(view, Prompts(), None, multimask is not False, progress, text)
         shape = self.image_shape
         prompts = check_prompts(points, point_labels, box, mask, shape, self.model.mask_size)
         if prompts.mask is not None and not is_logits(prompts.mask) and not prompts.points and prompts.box is None:
             # models learn masks beside other prompts, so a mask alone speaks with its box (as micro-sam does)
             prompts = replace(prompts, box=mask_extent(prompts.mask))
         if multimask is None:
-            multimask = len(prompts.points) == 1 and prompts.box is None and prompts.mask is None and tokens is None
+            multimask = len(prompts.points) == 1 and prompts.box is None and prompts.mask is None and text is None
         if mask_window is None:
             mask_window = self._window
         if is_logits(prompts.mask) and mask_window is None:
             raise InputError("The mask holds logits but nothing was predicted on this image: give booleans instead.")
 
         def look(view: Window) -> Prediction:
-            return self._predict_in(view, prompts, mask_window, multimask, progress, tokens)
+            return self._predict_in(view, prompts, mask_window, multimask, progress, text)
 
         if window is not None:
             self._check_window(window)
@@ -320,7 +326,7 @@ class Predictor:
         mask_window: Window | None,
         multimask: bool,
         progress: Progress | None,
-        tokens: Tensor | None,
+        text: str | None,
     ) -> Prediction:
         decoder = self._picture.look(self.model, window, self.cache, progress)
         device = self.model.device
@@ -332,12 +338,13 @@ class Predictor:
             corners = to_model_xy(np.array(prompts.box).reshape(2, 2), window)
             boxes = torch.from_numpy(corners.reshape(1, 4)).to(device)
         masks = self._mask_prompt(prompts.mask, window, mask_window)
+        tokens = None if text is None else self._tokens(text)
         if tokens is not None:
             decoder = decoder_for_texts(self.model, decoder)
         attended = decoder.attend(points=points, boxes=boxes, masks=masks, texts=tokens)
         logits = decoder.masks(attended, multimask=multimask)
         result = self._prediction(window, logits[0], attended.offered(multimask)[0])
-        if self.model.spec.windowed and (prompts.points or (prompts.mask is None and tokens is None)):
+        if self.model.spec.windowed and (prompts.points or (prompts.mask is None and text is None)):
             # a small model sees what is asked for in like objects nearby, too
             meant = [
                 (r - window.row, c - window.col)
@@ -345,7 +352,7 @@ class Predictor:
                 if kind
             ]
             result = replace(result, patches=np.stack([keep_pieces(patch, meant) for patch in result.patches]))
-        return result
+        return result if text is None else replace(result, scores=result.scores * np.float32(self._tokens.known(text)))
 
     def _prediction(self, window: Window, logits: Tensor, iou: Tensor) -> Prediction:
         order = torch.argsort(iou, descending=True, stable=True)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from napari_sam.config.caption_words import ADJECTIVES, COMPATIBLE, FACETS, NOUNS, PLACES
 from napari_sam.config.text import STOP_WORDS
 from napari_sam.errors import InputError
+from napari_sam.model.clip import Clip
 
 __all__ = [
     "Contrasts",
@@ -17,6 +18,7 @@ __all__ = [
     "contrasting_texts",
     "familiarity",
     "separate_claims",
+    "text_hint",
     "unknown_words",
 ]
 
@@ -70,6 +72,23 @@ def familiarity(text: str, vocabulary: Collection[str]) -> float:
     if not words:
         return 0.0
     return 1 - len(unknown_words(text, vocabulary)) / len(words) if vocabulary else 1.0
+
+
+def text_hint(text: str, clip: Clip) -> str:
+    """Return one sentence about why a CLIP may find little by a text, or "" where there is nothing to say."""
+    short = text if len(text) <= 60 else text[:57] + "..."
+    if not content_words(text):
+        return f"The text {short!r} names nothing: say what to segment, such as bright round nuclei."
+    unknown = list(dict.fromkeys(unknown_words(text, clip.vocabulary))) if clip.vocabulary else []
+    if unknown:
+        some = ", ".join(map(repr, unknown[:3])) + (" and more" if len(unknown) > 3 else "")
+        return (
+            f"The CLIP {clip.name!r} was never trained on {some}: use words such as round, bright, purple or "
+            "nuclei, or a larger CLIP, such as clip_vit_b_16 (`napari-sam models fetch clip_vit_b_16`)."
+        )
+    if clip.is_cut(text):
+        return f"The text {short!r} is longer than what {clip.name!r} reads: only its beginning counts."
+    return ""
 
 
 class Contrasts(NamedTuple):

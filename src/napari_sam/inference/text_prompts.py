@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from napari_sam.errors import InputError
-from napari_sam.inference.text_contrasts import check_texts, familiarity
+from napari_sam.inference.text_contrasts import check_texts, familiarity, text_hint
 from napari_sam.model.clip import Clip, load_clip
 from napari_sam.model.sam import Sam
 from napari_sam.model.text_prompt import TextPrompt
@@ -65,6 +65,10 @@ class TextTokens:
     def known(self, text: str) -> float:
         """Return how far a text may be believed, from 0 to 1: the squared share of its words that the CLIP knows."""
         return familiarity(text, self.clip.vocabulary) ** 2
+
+    def hint(self, text: str) -> str:
+        """Return one sentence about why little may be found by a text, or ""; it raises as a call does."""
+        return text_hint(check_texts(text)[0], self.clip)
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[str] | str) -> Tensor:

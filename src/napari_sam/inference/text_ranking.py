@@ -19,7 +19,7 @@ from napari_sam.inference.text_contrasts import (
     contrasting_texts,
     familiarity,
     separate_claims,
-    unknown_words,
+    text_hint,
 )
 from napari_sam.model.clip import Clip
 from napari_sam.ops.mask_record import MaskRecord
@@ -178,22 +178,7 @@ class TextRanker:
 
     def hints(self, texts: Sequence[str]) -> list[str]:
         """Return for each text one sentence about why its scores may be low, or "" where there is nothing to say."""
-        return [self._hint(text) for text in check_texts(texts)]
-
-    def _hint(self, text: str) -> str:
-        short = text if len(text) <= 60 else text[:57] + "..."
-        if not content_words(text):
-            return f"The text {short!r} names nothing: say what to segment, such as bright round nuclei."
-        unknown = list(dict.fromkeys(unknown_words(text, self.clip.vocabulary))) if self.clip.vocabulary else []
-        if unknown:
-            some = ", ".join(map(repr, unknown[:3])) + (" and more" if len(unknown) > 3 else "")
-            return (
-                f"The CLIP {self.clip.name!r} was never trained on {some}: use words such as round, bright, purple or "
-                "nuclei, or a larger CLIP, such as clip_vit_b_16 (`napari-sam models fetch clip_vit_b_16`)."
-            )
-        if self.clip.is_cut(text):
-            return f"The text {short!r} is longer than what {self.clip.name!r} reads: only its beginning counts."
-        return ""
+        return [text_hint(text, self.clip) for text in check_texts(texts)]
 
     def _sides(self, claim: str, text: str) -> tuple[list[str], list[str]]:
         """Return a claim with what speaks for it, and what it competes with: contrasts, negatives not asked for."""

@@ -83,8 +83,8 @@ def segment_each(
     for label, what in prompts.items():
         try:
             prediction = predictor.predict_prompts(what)
-            if what.text and prediction.scores[0] == 0:  # a text alone, of words that nobody taught
-                raise InputError(f"No word of {what.text!r} is known: say it in other words, or give a point or box.")
+            if what.text and prediction.scores[0] == 0:  # of words that nobody taught
+                raise InputError(f"No word of {what.text!r} is known: say it in other words, or by a point or box.")
             patch = prediction.patches[0]
             edit = editor.commit(patch, prediction.window.slices, label=label, overwrite=overwrite)
         except InputError as error:
