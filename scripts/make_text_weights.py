@@ -1,7 +1,7 @@
-"""Make the bundled CLIP: cut crops, train, calibrate, evaluate, copy the file, fill in the tables of its card.
+"""Make the bundled CLIP and the text head of `cells`: train, calibrate, evaluate, copy the files, fill in the card.
 
-    make text-weights                               # about an hour; interrupted, the same command goes on
-    make text-weights ARGS="--preset quick --limit 2 --scenes 10 --run R --weights W --card C"    # to see that it works
+    make text-weights                               # some two hours; interrupted, the same command goes on
+    make text-weights ARGS="--preset quick --limit 2 --scenes 10 --run R --weights W --cells M --card C"  # a trial
 
 Needs the data folders and nothing else: all that is random follows from the seed of the settings.
 """
@@ -42,9 +42,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="holds dsb2018, train_extra")
     parser.add_argument("--run", type=Path, default=ROOT / "runs" / "make_text_weights", help="folder of the run")
     parser.add_argument("--weights", type=Path, default=BUNDLED / "text.safetensors")
+    parser.add_argument("--cells", type=Path, default=BUNDLED / "cells.safetensors", help="`cells` with its head")
     parser.add_argument("--card", type=Path, default=BUNDLED / "text.md")
     parser.add_argument("--preset", default="bundled")
-    parser.add_argument("--steps", type=int, help="instead of those of the preset")
+    parser.add_argument("--steps", type=int, help="of the CLIP, instead of those of the preset")
+    parser.add_argument("--head-steps", type=int, help="of the text head, instead of its default")
     parser.add_argument("--scenes", type=int, default=100, help="synthetic scenes to evaluate on")
     parser.add_argument("--limit", type=int, help="evaluate only so many images of each set, without masks")
     parser.add_argument("--device", default="auto")
@@ -60,10 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         training = train_command(options)
         run(training)
         trained = calibrate(options)
-        reports = evaluate(options, trained)
+        head = train_head(options, trained)
+        reports = evaluate(options, trained, head)
         if trained.stat().st_size > LARGEST:
             raise InputError(f"{trained} has {trained.stat().st_size} bytes: the package carries at most {LARGEST}.")
         write_whole(options.weights, trained.read_bytes())
+        write_whole(options.cells, head.read_bytes())
         sections = card_sections(load_clip("bundled", checkpoint=trained, device="cpu"), trained, training, reports)
         write_whole(options.card, fill_card(options.card.read_text(), sections).encode())
     except NapariSamError as error:
@@ -71,7 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except SystemExit as stop:
         return int(stop.code or 0)
-    print(f"Wrote {options.weights} and the tables of {options.card}; the reports are in {options.run}/evaluation.")
+    print(
+        f"Wrote {options.weights}, {options.cells} and the tables of {options.card}; the reports are in {options.run}/evaluation."
+    )
     return 0
 
 
@@ -102,19 +108,39 @@ def calibrate(options: argparse.Namespace) -> Path:
     return target
 
 
-def evaluate(options: argparse.Namespace, trained: Path) -> dict[str, dict[str, Any]]:
+def train_head(options: argparse.Namespace, trained: Path) -> Path:
+    """Train the text head of `cells` with the CLIP, unless that is done; return the weights of both."""
+    file = options.run / "head" / "model.safetensors"
+    clip = load_clip("bundled", checkpoint=trained, device="cpu")
+    if file.exists():
+        known, cells = (load_model("cells", checkpoint=path, device="cpu") for path in (file, None))
+        of_clip = known.text_head is not None and known.text_head.clip_fingerprint == clip.fingerprint
+        if of_clip and known.fingerprint == cells.fingerprint:
+            return file
+    command = ["train", "--mode", "text", "--from", "cells", "--clip", str(trained)]
+    for name in TRAINING:
+        command += ["--data", str(options.data / name)]
+    command += ["--steps", str(options.head_steps)] if options.head_steps else []
+    command += ["--threads", str(options.threads)] if options.threads else []
+    run([*command, "--device", options.device, "--output", str(file.parent)])
+    return file
+
+
+def evaluate(options: argparse.Namespace, trained: Path, head: Path) -> dict[str, dict[str, Any]]:
     """Evaluate on the test split, on images that training left out, and on fresh scenes; return summaries by name.
 
-    `test` is reported and decides on nothing; it alone is segmented, which takes longer. A report of the same weights
-    is taken as it is.
+    `test` is reported and decides on nothing. Only there masks are made, which takes longer. A report of the same
+    weights is taken as it is.
     """
     folder = options.run / "evaluation"
     folder.mkdir(parents=True, exist_ok=True)
-    clip, cells = load_clip("bundled", checkpoint=trained, device="cpu"), load_model("cells", device="cpu")
+    clip = load_clip("bundled", checkpoint=trained, device="cpu")
+    cells = load_model("cells", checkpoint=head, device="cpu")
+    models = {"weights": cells.fingerprint, "text_weights": cells.text_fingerprint}
     reports = {}
     for split in ("val", "test"):
         masks = split == "test" and not options.limit
-        made_of = {"clip_weights": clip.fingerprint, **({"weights": cells.fingerprint} if masks else {})}
+        made_of = {"clip_weights": clip.fingerprint, **(models if masks else {})}
         file = folder / f"text-{split}{f'-{options.limit}' if options.limit else ''}.json"
         title = f"dsb2018/{split}, held-out images of train_extra, {options.scenes} scenes"
         known = json.loads(file.read_text()) if file.exists() else {}
@@ -124,7 +150,7 @@ def evaluate(options: argparse.Namespace, trained: Path) -> dict[str, dict[str, 
             command += ["--scenes", str(options.scenes), "--seed", "2" if split == "test" else "1"]
             command += ["--device", options.device, "--threads", str(options.threads)]
             command += ["--limit", str(options.limit)] if options.limit else []
-            command += [] if masks else ["--no-masks"]
+            command += ["--checkpoint", str(head)] if masks else ["--no-masks"]
             run([*command, "--output", str(file)])
         reports[title] = json.loads(file.read_text())
     return reports
@@ -168,8 +194,9 @@ def check_targets(options: argparse.Namespace) -> None:
     InputError
         If the card or one of its markers is missing, or numbers of a few images would get into the bundled card.
     """
-    if options.limit and BUNDLED in (options.card.resolve().parent, options.weights.resolve().parent):
-        raise InputError("With --limit the outcome is a trial: name other files with --weights and --card.")
+    targets = (options.card, options.weights, options.cells)
+    if options.limit and BUNDLED in {path.resolve().parent for path in targets}:
+        raise InputError("With --limit the outcome is a trial: name other files with --weights, --cells and --card.")
     if not options.card.is_file():
         raise InputError(f"There is no card {options.card}: name one with --card.")
     fill_card(options.card.read_text(), dict.fromkeys(("weights", "recipe", "words", *COLUMNS), ""))

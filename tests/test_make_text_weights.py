@@ -13,6 +13,7 @@ from clip_tiny import TINY_CLIP
 from data_folders import write_folder
 from napari_sam.model.clip import load_clip
 from napari_sam.model.clip_towers import CLIP_SPECS
+from napari_sam.model.load import load_model
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("weights", "recipe", "words", "retrieval", "masks")
@@ -36,9 +37,15 @@ def options(recipe, tmp_path) -> list[str]:
     for name in {*(name.split("?")[0] for name in recipe.TRAINING), "dsb2018/val", "dsb2018/test"}:
         write_folder(tmp_path / "data" / name, list("abcde"))
     (tmp_path / "card.md").write_text(CARD)
-    paths = {"data": "data", "run": "run", "weights": "text.safetensors", "card": "card.md"}
+    paths = {
+        "data": "data",
+        "run": "run",
+        "weights": "text.safetensors",
+        "cells": "cells.safetensors",
+        "card": "card.md",
+    }
     pairs = [word for name, path in paths.items() for word in (f"--{name}", str(tmp_path / path))]
-    return [*pairs, "--preset", "quick", "--limit", "2", "--scenes", "4", "--device", "cpu"]
+    return [*pairs, "--preset", "quick", "--limit", "2", "--scenes", "4", "--head-steps", "2", "--device", "cpu"]
 
 
 def test_the_whole_recipe(options, recipe, tmp_path, capsys):
@@ -53,9 +60,14 @@ def test_the_whole_recipe(options, recipe, tmp_path, capsys):
     assert report["clip_weights"] == clip.fingerprint
     part = report["retrieval"]["groups"]["size"]
     assert f"| size | {part['queries']} | {part['average_precision']:.3f}" in card
+    bundled, cells = load_model("cells"), load_model("cells", checkpoint=tmp_path / "cells.safetensors")
+    assert cells.fingerprint == bundled.fingerprint
+    assert cells.text_head.clip_fingerprint == clip.fingerprint
     capsys.readouterr()
-    assert recipe.main(options) == 0  # done already: no evaluation anew
-    assert "evaluate" not in capsys.readouterr().out
+    assert recipe.main(options) == 0  # done already: nothing is trained or evaluated anew
+    done = capsys.readouterr().out
+    assert "evaluate" not in done
+    assert "--mode text" not in done
 
 
 def test_only_permitted_data_trains(recipe):
@@ -67,7 +79,7 @@ def test_only_permitted_data_trains(recipe):
 
 def test_a_trial_does_not_replace_the_bundled_weights(recipe, capsys, tmp_path):
     assert recipe.main(["--limit", "1", "--run", str(tmp_path / "run")]) == 2
-    assert "--weights and --card" in capsys.readouterr().err
+    assert "--weights, --cells and --card" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

@@ -1,25 +1,33 @@
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import zarr
 
-from napari_sam.batch import segmenters
+from napari_sam.batch import segmenters, text_segmenter
 from napari_sam.batch.brightness import stack_normalization
-from napari_sam.batch.segmenters import AutoSegmenter, ModelChoice, PromptSegmenter
+from napari_sam.batch.segmenters import AutoSegmenter, ModelChoice, PromptSegmenter, open_segmenter
 from napari_sam.batch.tiles import plan_tiles
 from napari_sam.config.auto import AutoSettings
+from napari_sam.config.batch import BatchSettings
 from napari_sam.errors import InputError
 from napari_sam.inference.mask_generator import AutomaticMaskGenerator
 from napari_sam.inference.normalization import resolve_normalization
 from napari_sam.inference.predictor import Predictor
 from napari_sam.io.large_image import open_large_image
+from napari_sam.io.prompt_table import group_prompts, read_prompt_table
+from napari_sam.model.clip import Clip, build_clip
 from napari_sam.model.sam import Sam
 from napari_sam.ops.label_image import masks_to_labels
+from napari_sam.pipeline.segment import segment_each
 from napari_sam.types import Prompts
 from threshold_segmenter import blobs, read_labels, run, write_zarr
 
@@ -149,6 +157,95 @@ def test_seeds_become_boxes_or_points_whatever_tiles_cut_them(
         )
 
 
+TABLE = (
+    "object_id,kind,row,col,row1,col1,label,t,z,text\n"
+    "70,point,20,30,,,1,,,{0}\n"
+    "70,point,25,33,,,0,,,\n"
+    "5,box,60,50,90,80,,,,{0}\n"
+    "9,text,,,,,,,,{0}\n"
+    "6,box,100,90,140,130,,,,\n"
+    "9,point,120,40,,,1,,,\n"
+)
+
+
+@pytest.fixture
+def named(request: pytest.FixtureRequest, model: Sam, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Sam, Clip]]:
+    """Stand for any model that a job asks for with one that has a text head, and for the bundled CLIP with its."""
+    clip, model = build_clip(), copy.deepcopy(model)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        head = model.add_text_head(clip.width, decoder=getattr(request, "param", False))
+        head.projection[-1].weight.mul_(20)  # at first a text says little
+        head.belong_to(clip.fingerprint)
+    known = {"bundled": clip, "clip_vit_b_32": build_clip(seed=1)}
+    monkeypatch.setattr(segmenters, "load_model", lambda name, **_: model)
+    monkeypatch.setattr(text_segmenter, "load_clip", lambda name, **_: known[name])
+    text_segmenter._load.cache_clear()
+    yield model, clip
+    text_segmenter._load.cache_clear()
+
+
+@pytest.mark.parametrize("named", [False, True], indirect=True, ids=["one decoder", "own decoder"])
+def test_texts_of_a_table_say_what_its_objects_are(named: tuple[Sam, Clip], tmp_path: Path) -> None:
+    image = blobs((150, 140), 2, 20)
+    predictor = Predictor(named[0], clip=named[1])
+    predictor.set_image(image)
+    table = tmp_path / "prompts.csv"
+    given = {"mode": "prompts", "prompts": str(table), "tile": 96}
+    source, seen = write_zarr(tmp_path / "in.zarr", image), []
+    for text in ("bright nuclei", "debris"):
+        table.write_text(TABLE.format(text))
+        if seen:
+            with pytest.raises(InputError, match="begun with prompts"):
+                job(source, tmp_path / "out.zarr", **given)
+        job(source, tmp_path / "out.zarr", restart=bool(seen), **given)
+        expected, _ = segment_each(predictor, group_prompts(read_prompt_table(table), image.shape))
+        np.testing.assert_array_equal(read_labels(tmp_path / "out.zarr"), expected)
+        seen.append(expected)
+    table.write_text(TABLE.replace("9,text,,,,,,,,{0}\n", "").format(""))
+    job(source, tmp_path / "plain.zarr", **given)
+    plain = read_labels(tmp_path / "plain.zarr")
+    for number in (70, 5, 9):
+        for one, other in ((seen[0], seen[1]), (seen[0], plain)):
+            assert ((one == number) != (other == number)).any()
+
+
+def test_the_clip_of_texts_is_part_of_the_job(named: tuple[Sam, Clip], tmp_path: Path) -> None:
+    model, clip = named
+    table = tmp_path / "prompts.csv"
+    settings = BatchSettings(mode="prompts", prompts=str(table))
+    weights = segmenters.choose_model(settings)
+    normalization = resolve_normalization(blobs((60, 60)))
+    table.write_text("object_id,kind,row,col,text\n1,point,5,6,\n")
+    assert open_segmenter(settings, weights, normalization).fingerprint == model.fingerprint
+    table.write_text("object_id,kind,row,col,text\n1,point,5,6,bright nuclei\n")
+    segmenter = open_segmenter(settings, weights, normalization)
+    assert segmenter.fingerprint == f"{model.fingerprint}-{clip.fingerprint}"
+    assert pickle.loads(pickle.dumps(segmenter)) == segmenter  # as it goes to workers
+
+
+@pytest.mark.parametrize(
+    ("row", "head", "message"),
+    [
+        ("3,point,9,9,debris", False, "^The model .* has no text head"),
+        ("3,point,9,9,debris", True, "^The text head was not trained with the CLIP 'clip_vit_b_32'"),
+        ("3,text,,,debris", False, "^Object 3 of .* is but the text 'debris'"),
+    ],
+)
+def test_texts_that_cannot_be_read_are_refused_before_anything_is_written(
+    model: Sam, request: pytest.FixtureRequest, tmp_path: Path, row: str, head: bool, message: str
+) -> None:
+    if head:
+        request.getfixturevalue("named")
+    source = write_zarr(tmp_path / "in.zarr", blobs((60, 60)))
+    table = tmp_path / "prompts.csv"
+    table.write_text(f"object_id,kind,row,col,text\n1,point,5,6,\n{row}\n")
+    before = {*tmp_path.rglob("*")}
+    with pytest.raises(InputError, match=message):
+        job(source, tmp_path / "out.zarr", mode="prompts", prompts=str(table), clip="clip_vit_b_32")
+    assert {*tmp_path.rglob("*")} == before
+
+
 def test_rows_without_their_plane_are_refused(model: Sam, tmp_path: Path) -> None:
     table = tmp_path / "prompts.csv"
     table.write_text("object_id,kind,row,col,row1,col1,label,t,z,text\n7,point,20,30,,,1,,,\n")
@@ -158,7 +255,6 @@ def test_rows_without_their_plane_are_refused(model: Sam, tmp_path: Path) -> Non
 
 
 def test_threads_are_fixed_in_units_and_restored(choice: ModelChoice, tmp_path: Path) -> None:
-    import torch
 
     seen = []
     real = segmenters._load
@@ -229,4 +325,4 @@ def test_each_worker_takes_a_gpu_of_its_own(
 
     monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
     monkeypatch.setattr("distributed.get_worker", get_worker)
-    assert segmenters._device_of_worker(asked) == chosen
+    assert segmenters.device_of_worker(asked) == chosen

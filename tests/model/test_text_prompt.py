@@ -85,6 +85,20 @@ def test_texts_have_a_decoder_of_their_own_that_points_never_see(model):
         )
 
 
+def test_the_hash_of_the_weights_for_texts_is_one_of_its_own(tiny_vit_model):
+    """Embeddings and recorded prompts know their model by its fingerprint: a text head must not make it another one."""
+    own = copy.deepcopy(tiny_vit_model)
+    before = own.fingerprint
+    assert own.text_fingerprint == ""
+    own.add_text_head(12, decoder=True)
+    first = own.text_fingerprint
+    own.text_decoder.iou_token.weight.data.add_(1)
+    assert own.text_fingerprint != first
+    other = build_from_spec(own.spec, seed=7)
+    load_weights(other, own.state_dict(), "file")
+    assert (other.fingerprint, other.text_fingerprint) == (before, own.text_fingerprint)
+
+
 def test_images_and_texts_are_centred_each_by_their_own_mean():
     head = TextPrompt(12, 8)
     found = vectors(4)

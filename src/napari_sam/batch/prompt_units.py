@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from napari_sam.io.large_image import LargeImage, LazyPlane, open_large_image
 from napari_sam.io.prompt_table import PromptRow, read_prompt_table
 from napari_sam.io.zarr_location import is_remote
 
-__all__ = ["check_prompts_source", "open_seeds", "prompts_of_plane"]
+__all__ = ["check_prompts_source", "has_texts", "open_seeds", "prompts_of_plane"]
 
 TABLES = (".csv", ".geojson", ".json")
 BLOCK = 2048  # pixels a side that are read of seeds at once
@@ -33,7 +34,8 @@ def check_prompts_source(settings: BatchSettings, image: LargeImage) -> str:
     Raises
     ------
     InputError
-        If the table cannot be read, has texts or names planes that do not exist, or the seeds do not fit the image.
+        If the table cannot be read, has objects of text alone or names planes that do not exist, or the seeds do not
+        fit the image.
     """
     if not _is_table(settings.prompts):
         seeds = open_seeds(settings.prompts, image)
@@ -43,11 +45,6 @@ def check_prompts_source(settings: BatchSettings, image: LargeImage) -> str:
         return "-".join(seeds.signature((0, 0, *seeds.shape), index) for index in seeds.planes())
     rows = read_prompt_table(settings.prompts)
     for row in rows:
-        if row.text:
-            raise InputError(
-                f"Object {row.object_id} of {settings.prompts} has the text {row.text!r}, and tables of batches speak "
-                "by points, boxes and polygons: leave the texts out, or choose mode text to find what is named."
-            )
         planes = [index for index in image.planes() if _on_plane(row, index)]
         if len(planes) != 1:
             said = ", ".join(f"{axis}={k}" for axis, k in zip("tz", row.plane, strict=True) if k is not None)
@@ -59,8 +56,19 @@ def check_prompts_source(settings: BatchSettings, image: LargeImage) -> str:
         if row.object_id > LARGEST_ID:
             raise InputError(f"{settings.prompts} has the object_id {row.object_id}: give at most {LARGEST_ID}.")
     for index in image.planes():
-        _check_boxes([row for row in rows if _on_plane(row, index)], settings.prompts)
+        _check_objects([row for row in rows if _on_plane(row, index)], settings.prompts)
     return hashlib.sha256(Path(settings.prompts).read_bytes()).hexdigest()
+
+
+def has_texts(settings: BatchSettings) -> bool:
+    """Tell whether the prompts of a job are a table that says of some object in words what it is.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read.
+    """
+    return _is_table(settings.prompts) and any(row.text for row in _table(settings.prompts))
 
 
 def open_seeds(prompts: str, image: LargeImage) -> LargeImage:
@@ -98,7 +106,8 @@ def prompts_of_plane(settings: BatchSettings, image: LargeImage, plane: int) -> 
     -------
     dict
         id (k,) int64; box (k,) bool, else a point; place (k, 4) float64, row0, col0, row1, col1 of a box (exclusive
-        ends) or row, col, 0, 0 of a point; label (k,) int64, 1 or 0 of a point.
+        ends) or row, col, 0, 0 of a point; label (k,) int64, 1 or 0 of a point. Where a table has texts: texts (t,)
+        str, the first of them "", and text (k,) int32, the number of what the prompt's object is said to be.
 
     Raises
     ------
@@ -107,7 +116,7 @@ def prompts_of_plane(settings: BatchSettings, image: LargeImage, plane: int) -> 
     """
     index = image.planes()[plane]
     if _is_table(settings.prompts):
-        return _from_rows([_as_box(row) for row in _table(settings.prompts) if _on_plane(row, index)])
+        return _from_rows([row for row in _table(settings.prompts) if _on_plane(row, index)])
     pixels = open_seeds(settings.prompts, image).plane(index)
     ids, boxes = _seed_boxes(pixels)
     if settings.seeds == "point":
@@ -124,8 +133,17 @@ def _is_table(prompts: str) -> bool:
     return prompts.lower().endswith(TABLES)
 
 
-@lru_cache(maxsize=1)
 def _table(path: str) -> list[PromptRow]:
+    """Return the rows of a table, read once as long as it stays as it is."""
+    try:
+        written = Path(path).stat().st_mtime_ns
+    except OSError:  # reading it says what is wrong
+        written = 0
+    return _read_table(path, written)
+
+
+@lru_cache(maxsize=1)
+def _read_table(path: str, _written: int) -> list[PromptRow]:
     return read_prompt_table(path)
 
 
@@ -138,13 +156,26 @@ def _on_plane(row: PromptRow, index: dict[str, int]) -> bool:
     return all(index.get(axis, 0) == number for axis, number in said.items() if number is not None)
 
 
-def _check_boxes(rows: Sequence[PromptRow], name: str) -> None:
-    seen = set()
+def _check_objects(rows: Sequence[PromptRow], name: str) -> None:
+    boxed, placed, texts = set(), set(), dict[int, str]()
     for row in rows:
-        if row.kind == "box" and row.object_id in seen:
+        if row.kind == "box" and row.object_id in boxed:
             raise InputError(f"Object {row.object_id} of {name} has two boxes: give one, or another object_id to one.")
         if row.kind == "box":
-            seen.add(row.object_id)
+            boxed.add(row.object_id)
+        if row.kind != "text":
+            placed.add(row.object_id)
+        if row.text and texts.setdefault(row.object_id, row.text) != row.text:
+            raise InputError(
+                f"Object {row.object_id} of {name} has the texts {texts[row.object_id]!r} and {row.text!r}: give one, "
+                "or another object_id to the rest."
+            )
+    for number, text in texts.items():
+        if number not in placed:
+            raise InputError(
+                f"Object {number} of {name} is but the text {text!r}: add a point or a box that says where it is, or "
+                "choose mode text to find all that is named."
+            )
 
 
 def _as_box(row: PromptRow) -> PromptRow:
@@ -152,16 +183,28 @@ def _as_box(row: PromptRow) -> PromptRow:
     if row.kind != "polygon":
         return row
     rows, cols = zip(*row.vertices, strict=True)
-    return PromptRow(object_id=row.object_id, kind="box", row=min(rows), col=min(cols), row1=max(rows), col1=max(cols))
+    return replace(row, kind="box", row=min(rows), col=min(cols), row1=max(rows), col1=max(cols))
 
 
 def _from_rows(rows: Sequence[PromptRow]) -> Arrays:
-    return {
+    order: dict[int, int] = {}
+    for row in rows:
+        order.setdefault(row.object_id, len(order))
+    said = {row.object_id: row.text for row in rows if row.text}
+    # rows of text alone have no place, but count in the order of the objects
+    rows = [_as_box(row) for row in sorted(rows, key=lambda row: order[row.object_id]) if row.kind != "text"]
+    arrays: Arrays = {
         "id": np.array([row.object_id for row in rows], np.int64),
         "box": np.array([row.kind == "box" for row in rows], bool),
         "place": np.array([(row.row, row.col, row.row1, row.col1) for row in rows], np.float64).reshape(-1, 4),
         "label": np.array([row.label for row in rows], np.int64),
     }
+    if said:  # by number: one column of texts would be as wide as the longest
+        texts = ["", *dict.fromkeys(said.values())]
+        number = {text: k for k, text in enumerate(texts)}
+        arrays["texts"] = np.array(texts)
+        arrays["text"] = np.array([number[said.get(row.object_id, "")] for row in rows], np.int32)
+    return arrays
 
 
 def _seed_boxes(pixels: LazyPlane) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

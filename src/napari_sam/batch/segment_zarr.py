@@ -171,6 +171,7 @@ def _segment_image(
             f"{place} has labels {settings.label} that no job here made: choose another output or label, or "
             "have them replaced with restart."
         )
+    prompts = check_prompts_source(settings, image) if settings.mode == "prompts" else ""
     known = None if restart else read_parameters(folder)
     planes = [image.plane(index, channels or None) for index in image.planes()]
     normalization = _known_normalization(known) or stack_normalization(planes, settings.stretch)
@@ -187,7 +188,7 @@ def _segment_image(
         "normalization": {"low": list(normalization.low), "high": list(normalization.high)},
         "object_size": object_size,
         "source": _identity(image),
-        "prompts": check_prompts_source(settings, image) if settings.mode == "prompts" else "",
+        "prompts": prompts,
     }
     spec = JobSpec(
         source=image.location,

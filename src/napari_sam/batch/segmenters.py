@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_sam.batch.prompt_units import has_texts
 from napari_sam.batch.tiles import Tile
 from napari_sam.batch.worker_memory import keep_freed_memory
 from napari_sam.config.auto import AutoSettings
@@ -18,12 +19,16 @@ from napari_sam.errors import InputError
 from napari_sam.inference.mask_generator import AutomaticMaskGenerator
 from napari_sam.inference.normalization import Normalization
 from napari_sam.inference.predictor import Predictor
+from napari_sam.inference.text_prompts import require_text_head
 from napari_sam.io.large_image import LazyPlane
 from napari_sam.model.load import load_model
 from napari_sam.model.sam import Sam
 from napari_sam.ops.label_image import label_records
 from napari_sam.ops.mask_record import MaskRecord
 from napari_sam.types import Prompts
+
+if TYPE_CHECKING:
+    from napari_sam.batch.text_segmenter import ClipChoice  # which builds on this module
 
 __all__ = [
     "AutoSegmenter",
@@ -143,15 +148,19 @@ class AutoSegmenter:
 
 @dataclass(frozen=True, kw_only=True)
 class PromptSegmenter:
-    """Find the objects that the prompts of a plane ask for; each belongs to the tile in whose core its middle lies."""
+    """Find the objects that the prompts of a plane ask for; each belongs to the tile in whose core its middle lies.
+
+    Prompts with texts need `clip`, the CLIP that the model's text head was trained with.
+    """
 
     model: ModelChoice
     normalization: Normalization
+    clip: ClipChoice | None = None
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the weights."""
-        return self.model.fingerprint
+        """Hash of the weights, and of those of the CLIP."""
+        return self.model.fingerprint if self.clip is None else f"{self.model.fingerprint}-{self.clip.fingerprint}"
 
     def segment(self, plane: LazyPlane, tile: Tile, prompts: Table | None) -> Found:
         """Segment one tile; see `Segmenter`."""
@@ -159,7 +168,7 @@ class PromptSegmenter:
         records, ids, ranks, problems = [], [], [], {}
         seen = _Seen(id(plane.array), tuple(plane.index.items()), plane.channels, plane)
         for rank, number, what in chosen:
-            predictor = _predictor(self.model, self.normalization, seen)
+            predictor = _predictor(self.model, self.clip, self.normalization, seen)
             try:
                 prediction = predictor.predict_prompts(what)
             except InputError as error:
@@ -202,13 +211,24 @@ def choose_model(settings: BatchSettings) -> ModelChoice:
 def open_segmenter(
     settings: BatchSettings, model: ModelChoice, normalization: Normalization, object_size: float = 0.0
 ) -> Segmenter:
-    """Return the segmenter of the mode; `object_size`, unless 0, stands in for one that the settings leave open."""
+    """Return the segmenter of the mode; `object_size`, unless 0, stands in for one that the settings leave open.
+
+    Raises
+    ------
+    NapariSamError
+        If texts are to be read, and their CLIP cannot be loaded or, as prompts, does not fit the model.
+    """
+    from napari_sam.batch.text_segmenter import TextSegmenter, choose_clip  # which build on this module
+
     if settings.mode == "prompts":
-        return PromptSegmenter(model=model, normalization=normalization)
+        if not has_texts(settings):
+            return PromptSegmenter(model=model, normalization=normalization)
+        head = require_text_head(model.load())
+        clip = choose_clip(settings)
+        head.check_clip(clip.fingerprint, clip.name)
+        return PromptSegmenter(model=model, normalization=normalization, clip=clip)
     auto = settings.auto.changed(object_size=settings.auto.object_size or object_size)
     if settings.mode == "text":
-        from napari_sam.batch.text_segmenter import TextSegmenter, choose_clip  # which build on this module
-
         return TextSegmenter(
             model=model,
             clip=choose_clip(settings),
@@ -246,6 +266,7 @@ def _one_object(table: Table, rows: npt.NDArray[np.intp]) -> Prompts:
         points=tuple((float(table["place"][row, 0]), float(table["place"][row, 1])) for row in points),
         labels=tuple(int(table["label"][row]) for row in points),
         box=(min(row0), min(col0), max(row1), max(col1)) if boxes else None,
+        text=str(table["texts"][table["text"][rows[0]]]) if "texts" in table else "",
     )
 
 
@@ -277,9 +298,9 @@ class _Seen:
 
 
 @lru_cache(maxsize=1)
-def _predictor(model: ModelChoice, normalization: Normalization, seen: _Seen) -> Predictor:
+def _predictor(model: ModelChoice, clip: ClipChoice | None, normalization: Normalization, seen: _Seen) -> Predictor:
     """Return the predictor of a plane; the tiles of one plane share it, and what it has encoded."""
-    predictor = Predictor(model.load())
+    predictor = Predictor(model.load()) if clip is None else Predictor(model.load(), clip=clip.load())
     predictor.set_image(seen.plane, normalization=normalization)
     return predictor
 

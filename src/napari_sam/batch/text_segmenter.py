@@ -99,7 +99,8 @@ def choose_clip(settings: BatchSettings) -> ClipChoice:
     """
     device = device_of_worker(settings.device)
     clip = _load(settings.clip, settings.clip_checkpoint, device, settings.precision)
-    for hint in filter(None, TextRanker(clip, settings.ranking).hints(settings.text)):
+    hints = TextRanker(clip, settings.ranking).hints(settings.text) if settings.text else ()
+    for hint in filter(None, hints):
         warnings.warn(hint, UserWarning, stacklevel=2)
     return ClipChoice(
         name=settings.clip,

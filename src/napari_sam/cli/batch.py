@@ -35,7 +35,7 @@ def batch(
     text: Annotated[
         list[str] | None, typer.Option(help='What to look for in mode text, as "round nuclei"; repeatable.')
     ] = None,
-    clip: Annotated[str, typer.Option(help="Name of the CLIP that reads --text.")] = "bundled",
+    clip: Annotated[str, typer.Option(help="Name of the CLIP that reads --text, and texts of --prompts.")] = "bundled",
     clip_checkpoint: Annotated[
         Path | None, typer.Option(help="Its weights file instead of the registered one.")
     ] = None,

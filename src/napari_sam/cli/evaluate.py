@@ -174,7 +174,7 @@ def text(
     if masks:
         loaded = load_model(model, checkpoint=checkpoint, device=device)
         generator = AutomaticMaskGenerator(loaded)
-        facts |= {"model": model, "weights": loaded.fingerprint}
+        facts |= {"model": model, "weights": loaded.fingerprint, "text_weights": loaded.text_fingerprint}
     summary, scores = run_text(ranker, generator, datasets, scenes=scenes, hold_out=hold_out, limit=limit, seed=seed)
     summary = {**facts, "seed": seed, **summary}
     tables = report_text(output or (), summary, scores)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_sam.cli.arguments import keep_image, numbers, stretch
+from napari_sam.cli.arguments import keep_image, numbers, plain_warnings, stretch
 from napari_sam.cli.segment_text import one_text, report_text, text_objects, text_settings
 from napari_sam.errors import InputError
 
@@ -90,7 +90,8 @@ def segment(
         shape = int(pixels.shape[0]), int(pixels.shape[1])
         what = _from_table(prompts, shape, where) if prompts else _from_options(point, negative, box, mask, words)
         loaded = load_model(model, checkpoint=checkpoint, device=device)
-        labels, results = _segment(loaded, clip, pixels, what, stretch(normalization), picked, overwrite)
+        with plain_warnings():
+            labels, results = _segment(loaded, clip, pixels, what, stretch(normalization), picked, overwrite)
     _report(labels, results, output, as_json=json)
 
 

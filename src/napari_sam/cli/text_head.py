@@ -35,7 +35,7 @@ def run_text_head(
     config
         Settings (TOML).
     clip
-        Name of the CLIP that texts will be read with.
+        Name of the CLIP that texts will be read with, or a weights file of the architecture of the bundled one.
     overrides
         Settings; None means not given.
 
@@ -65,7 +65,9 @@ def run_text_head(
     else:
         model = load_model(base, device=device)
     file = output / "model.safetensors"
-    steps = train_text_head(model, load_clip(clip, device=device), images, settings, file)
+    given_file = Path(clip) if Path(clip).is_file() else None
+    reader = load_clip("bundled" if given_file else clip, checkpoint=given_file, device=device)
+    steps = train_text_head(model, reader, images, settings, file)
     console, hidden = Console(stderr=True), not sys.stderr.isatty()
     shown = track(steps, "training the text head", total=settings.steps, console=console, disable=hidden)
     losses = [step.loss for step in shown]

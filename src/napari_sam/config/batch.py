@@ -56,7 +56,8 @@ class BatchSettings:
     text
         What to look for in the mode "text".
     clip, clip_checkpoint
-        Name of the CLIP that reads the texts, and a weights file to use instead of the registered one ("" for none).
+        Name of the CLIP that reads the texts, of a table as well, and a weights file to use instead of the registered
+        one ("" for none).
     retries
         How often a unit that failed is tried again.
     auto

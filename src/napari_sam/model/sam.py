@@ -125,14 +125,26 @@ class Sam(nn.Module):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all weights (BLAKE2b, 32 hex digits); the same for the same weights on any device."""
+        """Hash of all weights but those for texts (BLAKE2b, 32 hex digits); the same on any device.
+
+        So embeddings and what was made without texts stay valid where a model gets a text head.
+        """
         if self._fingerprint is None:
-            digest = hashlib.blake2b(self.spec.architecture.encode(), digest_size=16)
-            for key, value in sorted(self.state_dict().items()):
+            self._fingerprint = self._hash(texts=False)
+        return self._fingerprint
+
+    @property
+    def text_fingerprint(self) -> str:
+        """Hash of the weights for texts alone; "" where there are none."""
+        return "" if self.text_head is None else self._hash(texts=True)
+
+    def _hash(self, *, texts: bool) -> str:
+        digest = hashlib.blake2b(self.spec.architecture.encode(), digest_size=16)
+        for key, value in sorted(self.state_dict().items()):
+            if key.startswith(("text_head.", "text_decoder.")) == texts:
                 digest.update(key.encode())
                 digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-            self._fingerprint = digest.hexdigest()
-        return self._fingerprint
+        return digest.hexdigest()
 
     def add_text_head(self, clip_width: int, *, decoder: bool = False) -> TextPrompt:
         """Give the model a new text head, of random weights, for vectors of so many numbers; return it.
@@ -150,7 +162,6 @@ class Sam(nn.Module):
             self.text_head.kind_embed.weight.copy_(self.prompt_encoder.not_a_point_embed.weight)
         self.text_head.train(self.training)
         self.text_decoder = copy.deepcopy(self.mask_decoder) if decoder else None
-        self._fingerprint = None
         return self.text_head
 
     def set_drop_path(self, rate: float) -> None:
