@@ -75,9 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except SystemExit as stop:
         return int(stop.code or 0)
-    print(
-        f"Wrote {options.weights}, {options.cells} and the tables of {options.card}; the reports are in {options.run}/evaluation."
-    )
+    written = f"{options.weights}, {options.cells} and the tables of {options.card}"
+    print(f"Wrote {written}; the reports are in {options.run}/evaluation.")
     return 0
 
 

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from clip_helpers import ColourClip, discs
+from napari_sam.config.caption_words import FACETS
 from napari_sam.config.training import TrainingConfig
 from napari_sam.data.caption_objects import ObjectSet, describe_labels
+from napari_sam.data.captions import draw_caption
 from napari_sam.data.sample import Sample
 from napari_sam.data.sampler import make_batch
 from napari_sam.errors import InputError
@@ -60,8 +62,8 @@ def test_a_caption_means_all_objects_of_which_it_is_true(found, monkeypatch):
     said = []
     real = text_rounds.draw_caption
 
-    def spy(codes, rng):
-        said.append(real(codes, rng))
+    def spy(codes, rng, rarity):
+        said.append(real(codes, rng, rarity))
         return said[-1]
 
     monkeypatch.setattr(text_rounds, "draw_caption", spy)
@@ -77,6 +79,25 @@ def test_a_caption_means_all_objects_of_which_it_is_true(found, monkeypatch):
         unclear = masks[truth == 1].any(axis=0) if (truth == 1).any() else np.zeros_like(meant)
         np.testing.assert_array_equal(named.unsure[number], unclear & ~meant)
     assert len({caption.text for caption in said}) > 5
+
+
+def test_captions_rather_say_what_tells_objects_apart(found, monkeypatch):
+    facet = list(FACETS).index("brightness")
+    found.codes[:, facet] = 0
+    counts = []
+    for value in (0, 1):  # as the others, then unlike them
+        said: list[int] = []
+        found.codes[0, facet] = value
+
+        def spy(codes, rng, rarity, said=said):
+            caption = draw_caption(codes, rng, rarity)
+            said.extend(claim.facet for claim in caption.claims)
+            return caption
+
+        monkeypatch.setattr(text_rounds, "draw_caption", spy)
+        named_objects(ColourClip(), found, [0] * 60, 16, np.random.default_rng(0), captions=1.0)
+        counts.append(said.count(facet))
+    assert counts[1] > 1.5 * counts[0] > 0
 
 
 def test_pixels_that_are_unsure_count_for_nothing(tiny_spec_cell, found):

@@ -45,7 +45,7 @@ class TextHeadConfig:
     steps: int = 600
     batch: int = 2
     prompts: int = 6
-    captions: float = 0.5
+    captions: float = 0.75
     decoder: bool = True
     decoder_lr: float = 0.2
     focal_weight: float = 5.0

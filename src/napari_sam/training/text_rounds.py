@@ -33,6 +33,7 @@ __all__ = [
 MIN_NAMED = 36  # pixels: smaller masks have no crop worth looking at
 EXPANSION = (1.0, 2.0)
 ZEROED = 0.5  # how often the surroundings are left out
+TELLING = 8.0  # times as often a caption speaks of what not all objects of the image share
 MEAN_OF = 12  # objects of each kind of scene, for the means
 NOT_THERE = -20.0  # logit of a pixel that shall count for nothing: right, and without a gradient
 
@@ -119,7 +120,7 @@ def named_objects(
         claims: Sequence[Claim] = [Claim(int(facet), int(found.codes[i, facet])) for facet in known]
         spoken[number] &= bool(len(known))
         if spoken[number]:
-            text, claims = draw_caption(found.codes[i], rng)
+            text, claims = draw_caption(found.codes[i], rng, _telling(found.codes, i))
             texts.append(text)
         truth = torch.from_numpy(judge(found.codes, claims))
         truth[i] = TRUE
@@ -189,6 +190,15 @@ def _look(
         for record in records
     ]
     return clip.encode_images(np.concatenate(crops))
+
+
+def _telling(codes: npt.NDArray[np.int8], number: int) -> npt.NDArray[np.float64]:
+    """Return (f,) how much more often than usual to speak of each facet of an object: where others are different."""
+    apart = [
+        code != UNKNOWN and bool((judge(codes, [Claim(facet, code)]) == FALSE).any())
+        for facet, code in enumerate(codes[number].tolist())
+    ]
+    return np.where(apart, TELLING, 1.0)
 
 
 def _shrink(masks: Sequence[npt.NDArray[np.bool_]], size: int) -> Tensor:
