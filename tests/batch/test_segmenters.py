@@ -81,8 +81,9 @@ def test_tiles_look_at_their_own_pixels_only(choice: ModelChoice, tmp_path: Path
         np.testing.assert_array_equal(record.mask[row0:row1, col0:col1], labels == number)
 
 
-def test_other_weights_are_refused(choice: ModelChoice) -> None:
-    other = ModelChoice(**(choice.__dict__ | {"fingerprint": "0" * 32}))
+@pytest.mark.parametrize("name", ["fingerprint", "text_fingerprint"])
+def test_other_weights_are_refused(choice: ModelChoice, name: str) -> None:
+    other = ModelChoice(**(choice.__dict__ | {name: "0" * 32}))
     with pytest.raises(InputError, match="weights of the model cells are others here"):
         other.load()
 
@@ -220,7 +221,7 @@ def test_the_clip_of_texts_is_part_of_the_job(named: tuple[Sam, Clip], tmp_path:
     assert open_segmenter(settings, weights, normalization).fingerprint == model.fingerprint
     table.write_text("object_id,kind,row,col,text\n1,point,5,6,bright nuclei\n")
     segmenter = open_segmenter(settings, weights, normalization)
-    assert segmenter.fingerprint == f"{model.fingerprint}-{clip.fingerprint}"
+    assert segmenter.fingerprint == f"{model.fingerprint}-{model.text_fingerprint}-{clip.fingerprint}"
     assert pickle.loads(pickle.dumps(segmenter)) == segmenter  # as it goes to workers
 
 

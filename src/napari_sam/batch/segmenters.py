@@ -95,13 +95,14 @@ class Segmenter(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelChoice:
-    """Hold which model to load, and the hash that its weights must have."""
+    """Hold which model to load, and the hashes that its weights, and those for texts, must have."""
 
     name: str
     checkpoint: str
     device: str
     precision: str
     fingerprint: str
+    text_fingerprint: str = ""
 
     def load(self) -> Sam:
         """Return the model, loaded once a process.
@@ -112,7 +113,7 @@ class ModelChoice:
             If its weights are others than those with which the job began.
         """
         model = _load(self.name, self.checkpoint, device_of_worker(self.device), self.precision)
-        if model.fingerprint != self.fingerprint:
+        if (model.fingerprint, model.text_fingerprint) != (self.fingerprint, self.text_fingerprint):
             raise InputError(
                 f"The weights of the model {self.name} are others here than where the job began: install the same "
                 "version of the package, and the same weights, for all workers."
@@ -159,8 +160,9 @@ class PromptSegmenter:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the weights, and of those of the CLIP."""
-        return self.model.fingerprint if self.clip is None else f"{self.model.fingerprint}-{self.clip.fingerprint}"
+        """Hash of the weights; where there are texts, also of those for texts and of the CLIP."""
+        of_texts = () if self.clip is None else (self.model.text_fingerprint, self.clip.fingerprint)
+        return "-".join((self.model.fingerprint, *of_texts))
 
     def segment(self, plane: LazyPlane, tile: Tile, prompts: Table | None) -> Found:
         """Segment one tile; see `Segmenter`."""
@@ -205,6 +207,7 @@ def choose_model(settings: BatchSettings) -> ModelChoice:
         device=settings.device,
         precision=model.precision,
         fingerprint=model.fingerprint,
+        text_fingerprint=model.text_fingerprint,
     )
 
 
