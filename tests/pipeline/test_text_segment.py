@@ -118,7 +118,11 @@ def test_the_prompt_of_a_model_with_a_text_head_chooses_among_the_same_masks(bun
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model.add_text_head(ranker.clip.width).belong_to(ranker.clip.fingerprint)
-    seen = text_segment(generator, ranker, image, ["green", "a zebra"], route="prompt")
+    told: list[tuple[int, int]] = []
+    progress = lambda done, total: told.append((done, total))  # noqa: E731
+    seen = text_segment(generator, ranker, image, ["green", "a zebra"], route="prompt", progress=progress)
+    start = len(told) - 1 - told[-1][1]
+    assert told[start:] == [(done, told[-1][1]) for done in range(told[-1][1] + 1)]  # of windows, after the search
     assert seen.scores.shape == (len(seen.candidates), 2)
     assert ((seen.scores >= 0) & (seen.scores <= 1)).all()
     assert (seen.scores[:, 1] == 0).all()  # no word of it is known

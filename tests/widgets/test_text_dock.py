@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import time
 from collections.abc import Callable
@@ -12,14 +13,18 @@ import napari
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from clip_helpers import ColourClip, discs
 from gui_helpers import wait_for
 from napari_sam.errors import InputError
+from napari_sam.inference.embedding_cache import EmbeddingCache
+from napari_sam.inference.text_ranking import TextRanker
 from napari_sam.model.clip import Clip, build_clip
 from napari_sam.model.sam import Sam
+from napari_sam.pipeline.text_segment import text_segment
 from napari_sam.widgets.text_dock import TextDock
 from napari_sam.widgets.text_engine import score_map
 from napari_sam.widgets.text_history import TextHistory
@@ -70,10 +75,10 @@ class PlantedDiscs:
 
     searches: list[Any]
 
-    def __init__(self, _model: Sam, settings: Any, *, cache: Any = None) -> None:
-        self.settings = settings
+    def __init__(self, model: Sam, settings: Any, *, cache: Any = None) -> None:
+        self.model, self.settings, self.cache = model, settings, cache
 
-    def stream(self, image: Any, *, normalization: Any, region: Any, progress: Any) -> Any:
+    def stream(self, image: Any, *, normalization: Any, region: Any, progress: Any, channels: Any = None) -> Any:
         from skimage.measure import label as label_parts
 
         from napari_sam.inference.mask_generator import AutoProgress
@@ -146,6 +151,97 @@ def test_a_new_text_needs_neither_search_nor_images(dock: TextDock) -> None:
     dock.wait_idle()
     assert PlantedDiscs.searches == [None]
     assert clip.image_batches == looked
+
+
+def give_text_head(model: Sam, clip: Any) -> Sam:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model.add_text_head(clip.width).belong_to(clip.fingerprint)
+    return model
+
+
+def test_the_text_prompts_the_model(open_text: OpenText, tiny_cell_model: Sam) -> None:
+    clip, image = unsure_clip(), discs()[0]
+    model = give_text_head(copy.deepcopy(tiny_cell_model), clip)
+    dock = open_text(image, clip, rgb=True)
+    dock.set_model(model)
+    dock.set_texts([RED, GREEN])
+    dock.set_settings(exclusive=False)
+    dock.run()
+    dock.wait_idle()
+    ranked = dock.results.scores
+    dock._form.route.setCurrentIndex(1)
+    dock._form.route.activated.emit(1)
+    dock.wait_idle()
+    assert dock.route == "prompt"
+    dock.set_threshold(float(np.median(dock.results.scores)))
+    dock.wait_idle()
+    assert PlantedDiscs.searches == [None]
+    generator = PlantedDiscs(model, dock._session.search, cache=EmbeddingCache())
+    for region in (None, (5, 5, 116, 61)):
+        if region:
+            dock.draw_region()
+            dock.viewer.layers["SAM Text region"].add_rectangles([[5, 5], [115, 60]])
+            dock.run("region")
+            dock.wait_idle()
+        asked = text_segment(
+            generator, TextRanker(clip, dock.settings), image, dock.texts,
+            normalization="none", region=region, route="prompt",
+        )  # fmt: skip
+        assert asked.labels[0].any()
+        for layer, labels in zip(dock.labels_layers, asked.labels, strict=True):
+            np.testing.assert_array_equal(layer.data, labels)
+        np.testing.assert_array_equal(dock.results.scores, asked.scores)
+    dock.set_route("rank")
+    dock.run()
+    dock.wait_idle()
+    np.testing.assert_array_equal(dock.results.scores, ranked)
+    assert dock._form.route.currentData() == "rank"
+    with pytest.raises(InputError, match="Unknown route 'guess'"):
+        dock.set_route("guess")
+
+
+def test_a_model_that_takes_no_texts_loses_nothing(dock: TextDock, tiny_cell_model: Sam) -> None:
+    before = [np.array(layer.data) for layer in dock.labels_layers]
+    dock.set_route("prompt")
+    with pytest.raises(InputError, match="has no text head"):
+        dock.wait_idle()
+    assert "has no text head" in dock.status
+    for layer, labels in zip(dock.labels_layers, before, strict=True):
+        np.testing.assert_array_equal(layer.data, labels)
+    dock.set_model(give_text_head(copy.deepcopy(tiny_cell_model), build_clip()))
+    dock.run()
+    with pytest.raises(InputError, match="not trained with the CLIP 'colours'"):
+        dock.wait_idle()
+    assert PlantedDiscs.searches == [None]  # refused before another search
+    for layer, labels in zip(dock.labels_layers, before, strict=True):
+        np.testing.assert_array_equal(layer.data, labels)
+    dock.set_route("rank")
+    dock.run()
+    dock.wait_idle()
+    assert painted(dock, 0).any()
+
+
+def test_answers_are_cancelled(open_text: OpenText, gated_model: Any) -> None:
+    clip = unsure_clip()
+    dock = open_text(discs()[0], clip, rgb=True)
+    dock.set_model(give_text_head(gated_model, clip))
+    dock.set_texts([RED, GREEN])
+    dock.run()
+    dock.wait_idle()
+    before, ranked = np.array(dock.labels_layers[0].data), dock.results.scores
+    dock.set_route("prompt")
+    assert gated_model.entered.wait(20)
+    wait_for(lambda: "Asking the model" in dock._form.progress.format())
+    dock.cancel()
+    gated_model.gate.set()
+    dock.wait_idle()
+    assert "Cancelled" in dock.status
+    np.testing.assert_array_equal(dock.labels_layers[0].data, before)
+    dock.run()
+    dock.wait_idle()
+    assert PlantedDiscs.searches == [None]
+    assert not np.array_equal(dock.results.scores, ranked)
 
 
 def test_typing_answers(dock: TextDock) -> None:

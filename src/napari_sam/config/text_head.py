@@ -35,23 +35,26 @@ class TextHeadConfig:
         Smallest and largest random zoom of a crop of an image.
     lr, weight_decay
         AdamW, over one cycle.
+    precision
+        "bfloat16" (autocast) or "float32".
     seed
         Of weights, crops and names.
     threads
         CPU threads; 0 leaves the default.
     """
 
-    synthetic: float = 0.4
-    steps: int = 600
+    synthetic: float = 0.5
+    steps: int = 2500
     batch: int = 2
     prompts: int = 6
     captions: float = 0.75
     decoder: bool = True
-    decoder_lr: float = 0.2
+    decoder_lr: float = 0.3
     focal_weight: float = 5.0
     scale: tuple[float, float] = (0.6, 2.0)
     lr: float = 2e-3
     weight_decay: float = 0.01
+    precision: str = "bfloat16"
     seed: int = 0
     threads: int = 0
 
@@ -69,6 +72,7 @@ class TextHeadConfig:
             self._check(name, 0 <= getattr(self, name) <= 1, "a fraction from 0 to 1")
         for name in ("focal_weight", "weight_decay", "threads"):
             self._check(name, getattr(self, name) >= 0, "a number of at least 0")
+        self._check("precision", self.precision in ("float32", "bfloat16"), "float32 or bfloat16")
         self._check("lr", self.lr > 0, "a number above 0")
         self._check("scale", 0 < self.scale[0] <= self.scale[1], "two zooms above 0, the smaller first")
 

@@ -50,7 +50,8 @@ def named_maps(
     cache
         Of embeddings, for instance that of an `AutomaticMaskGenerator`.
     progress
-        Called with windows done and in all; what it raises stops the work.
+        Called with windows done and in all, first while the scale is settled, then while the model is asked; what it
+        raises stops the work.
 
     Returns
     -------
@@ -61,7 +62,7 @@ def named_maps(
     cache = EmbeddingCache() if cache is None else cache
     total = np.zeros((len(prompts), *picture.shape), np.float32)
     weights = np.zeros(picture.shape, np.float32)
-    windows = _windows(model, picture, region or (0, 0, *picture.shape), cache)
+    windows = _windows(model, picture, region or (0, 0, *picture.shape), cache, progress)
     for number, window in enumerate(windows):
         if progress is not None:
             progress(number, len(windows))
@@ -105,7 +106,11 @@ def named_scores(
 
 
 def _windows(
-    model: Sam, picture: Picture, region: tuple[int, int, int, int], cache: EmbeddingCache
+    model: Sam,
+    picture: Picture,
+    region: tuple[int, int, int, int],
+    cache: EmbeddingCache,
+    progress: Progress | None,
 ) -> Sequence[Window]:
     """Return the windows that cover a region, at the scale that suits its objects."""
     if not model.spec.windowed:
@@ -114,7 +119,9 @@ def _windows(
     survey = Survey(model, shape)
     if model.object_head is None:
         return [_shifted(window, region) for window in survey.windows]
-    for window in survey.windows:
+    for number, window in enumerate(survey.windows):
+        if progress is not None:
+            progress(number, len(survey.windows))
         maps = picture.look(model, _shifted(window, region), cache).objects
         assert maps is not None  # noqa: S101 - the model has an object head
         survey.add(window, maps)

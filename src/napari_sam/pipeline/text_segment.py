@@ -29,7 +29,18 @@ from napari_sam.ops.mask_record import MaskRecord
 from napari_sam.ops.selection import select_records
 from napari_sam.types import BoolArray
 
-__all__ = ["ROUTES", "TextResult", "check_route", "label_texts", "prompt_texts", "segment_text", "text_segment"]
+__all__ = [
+    "ROUTES",
+    "TextResult",
+    "check_route",
+    "label_scores",
+    "label_texts",
+    "prompt_scores",
+    "prompt_texts",
+    "segment_text",
+    "text_segment",
+    "usable_masks",
+]
 
 ROUTES = ("rank", "prompt")
 
@@ -211,7 +222,7 @@ def text_segment(
     pixels = apply_normalization(picture.image, picture.normalization, channels)
     records = select_records(found, generator.settings)
     if route == "prompt":
-        return prompt_texts(generator, ranker, records, picture, asked, region=region)
+        return prompt_texts(generator, ranker, records, picture, asked, region=region, progress=progress)
     return label_texts(ranker, records, pixels, asked, auto=generator.settings, image=picture.image, progress=progress)
 
 
@@ -235,8 +246,34 @@ def prompt_texts(
     texts: Sequence[str] | str,
     *,
     region: tuple[int, int, int, int] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> TextResult:
     """Ask the generator's model where in an image is what texts name, and choose the masks that lie there.
+
+    Parameters
+    ----------
+    records
+        Masks of the image, which may overlap.
+    others
+        As for `prompt_scores`.
+    """
+    asked = check_texts(texts)
+    candidates = usable_masks(ranker, records)
+    scores = prompt_scores(generator, ranker, candidates, picture, asked, region=region, progress=progress)
+    return label_scores(ranker, candidates, scores, asked, auto=generator.settings, image=picture.image)
+
+
+def prompt_scores(
+    generator: AutomaticMaskGenerator,
+    ranker: TextRanker,
+    candidates: Sequence[MaskRecord],
+    picture: Picture,
+    texts: Sequence[str],
+    *,
+    region: tuple[int, int, int, int] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> npt.NDArray[np.float32]:
+    """Return how surely each mask is what each text names, as the generator's model says that is asked with the text.
 
     Parameters
     ----------
@@ -244,19 +281,25 @@ def prompt_texts(
         Of a model with a text head, and with the embeddings of the windows it looked through.
     ranker
         Of the CLIP that the text head was trained with.
-    records
-        n masks of the image, which may overlap.
+    candidates
+        n masks of the image.
     picture
         The image.
+    texts
+        t texts.
     region
         (row0, col0, row1, col1) of the part to look at; None is all.
+    progress
+        Called with windows asked and in all; what it raises stops the work.
+
+    Returns
+    -------
+    array
+        (n, t) float32 from 0 to 1.
     """
-    asked = check_texts(texts)
-    candidates = _candidates(ranker, records)
     tokens = TextTokens(generator.model, ranker.clip)
-    maps = named_maps(generator.model, tokens, picture, asked, region=region, cache=generator.cache)
-    scores = named_scores(candidates, maps, asked, ranker.clip.vocabulary)
-    return _result(ranker, candidates, scores, asked, generator.settings, picture.image)
+    maps = named_maps(generator.model, tokens, picture, texts, region=region, cache=generator.cache, progress=progress)
+    return named_scores(candidates, maps, texts, ranker.clip.vocabulary)
 
 
 def label_texts(
@@ -288,28 +331,30 @@ def label_texts(
         Called with masks done and in all while they are encoded.
     """
     asked = check_texts(texts)
-    candidates = _candidates(ranker, records)
+    candidates = usable_masks(ranker, records)
     scores = ranker.score(ranker.embed(candidates, pixels, progress=progress), asked)
     settings = auto or AutoSettings(**AUTO_PRESETS["cells"])
-    return _result(ranker, candidates, scores, asked, settings, pixels if image is None else image)
+    return label_scores(ranker, candidates, scores, asked, auto=settings, image=pixels if image is None else image)
 
 
-def _candidates(ranker: TextRanker, records: Sequence[MaskRecord]) -> list[MaskRecord]:
+def usable_masks(ranker: TextRanker, records: Sequence[MaskRecord]) -> list[MaskRecord]:
+    """Return the masks that are large enough for the ranker's settings."""
     return [record for record in records if record.area >= max(1, ranker.settings.min_area)]
 
 
-def _result(
+def label_scores(
     ranker: TextRanker,
     candidates: list[MaskRecord],
     scores: npt.NDArray[np.float32],
-    asked: list[str],
+    asked: Sequence[str],
+    *,
     auto: AutoSettings,
-    measured: Any,
+    image: Any,
 ) -> TextResult:
-    """Choose among masks by their scores, and label what was chosen."""
+    """Choose among n masks by their (n, t) scores, and label what was chosen; see `label_texts`."""
     settings = auto.changed(rank_by="predicted_iou")
     chosen = ranker.assign(scores)
-    made = [_label(candidates, scores[:, i], chosen[:, i], measured, settings) for i in range(len(asked))]
+    made = [_label(candidates, scores[:, i], chosen[:, i], image, settings) for i in range(len(asked))]
     return TextResult(
         texts=tuple(asked),
         labels=[labels for labels, _, _ in made],

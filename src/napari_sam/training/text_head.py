@@ -24,7 +24,7 @@ from napari_sam.model.clip import Clip
 from napari_sam.model.sam import ImageEmbedding, Sam
 from napari_sam.training.prompt_simulation import Chance, PromptState
 from napari_sam.training.run_folder import save_weights
-from napari_sam.training.text_rounds import NamedObjects, named_objects, new_text_head, text_loss, text_tokens
+from napari_sam.training.text_rounds import NamedObjects, named_objects, new_text_head, text_masks, text_tokens
 
 __all__ = ["TextHeadProgress", "train_text_head"]
 
@@ -140,8 +140,6 @@ def _step(
         sets.append(found.image)
     named = NamedObjects.join(parts).to(model.device)
     embedding = _embed(model, np.stack(sets))
-    weights = {"focal": config.focal_weight, "alpha": 0.5}
-    loss = text_loss(model, embedding, named, **weights) if named.valid.any() else named.targets.new_zeros(())
     target = nn.functional.adaptive_avg_pool2d(
         torch.from_numpy(np.concatenate(own)).to(model.device)[:, None].float(), model.mask_size
     )[:, 0]
@@ -149,16 +147,18 @@ def _step(
         target=target, img_size=model.img_size, chance=Chance(generator=torch.Generator().manual_seed(step))
     )
     state.add_first(box=False)
-    logits, iou = model.decode(embedding, texts=text_tokens(model, named), multimask=False, **state.prompts())  # type: ignore[arg-type]
-    loss = loss + sam_loss(logits, iou, target, **weights)
-    return loss, _alone_iou(model, embedding, named), float(mask_iou(logits[:, 0], target).mean())
-
-
-@torch.no_grad()
-def _alone_iou(model: Sam, embedding: ImageEmbedding, named: NamedObjects) -> float:
-    logits, iou = model.decode(embedding, texts=text_tokens(model, named), multimask=True)
-    best = logits[torch.arange(len(iou)), iou.argmax(dim=1)].masked_fill(named.unsure, -1.0)
-    return float(mask_iou(best, named.targets.masked_fill(named.unsure, 0.0)).mean())
+    weights = {"focal": config.focal_weight, "alpha": 0.5}
+    with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=config.precision == "bfloat16"):
+        masks, quality, meant = text_masks(model, embedding, named)
+        logits, iou = model.decode(embedding, texts=text_tokens(model, named), multimask=False, **state.prompts())  # type: ignore[arg-type]
+    logits = logits.float()
+    loss = sam_loss(logits, iou.float(), target, **weights)
+    alone = 0.0
+    if len(meant):
+        loss = loss + sam_loss(masks, quality, meant, **weights)
+        best = masks.detach()[torch.arange(len(meant)), quality.argmax(dim=1)]
+        alone = float(mask_iou(best, meant).mean())
+    return loss, alone, float(mask_iou(logits.detach()[:, 0], target).mean())
 
 
 @torch.no_grad()

@@ -27,6 +27,7 @@ __all__ = [
     "new_text_head",
     "objects_of_masks",
     "text_loss",
+    "text_masks",
     "text_tokens",
 ]
 
@@ -165,12 +166,21 @@ def text_tokens(model: Sam, named: NamedObjects) -> Tensor:
     return tokens
 
 
-def text_loss(model: Sam, embedding: ImageEmbedding, named: NamedObjects, **weights: float) -> Tensor:
-    """Return the loss of the names alone, of which some are valid; `weights` as for `sam_loss`."""
+def text_masks(model: Sam, embedding: ImageEmbedding, named: NamedObjects) -> tuple[Tensor, Tensor, Tensor]:
+    """Ask with the names alone; return logits (k, 3, m, m), their predicted IoU (k, 3) and targets (k, m, m).
+
+    Of the k valid names; pixels that are unsure are right in both.
+    """
     logits, iou = model.decode(embedding, texts=text_tokens(model, named), multimask=True)
     logits = logits.float().masked_fill(named.unsure[:, None], NOT_THERE)
     targets = named.targets.masked_fill(named.unsure, 0.0)
-    return sam_loss(logits[named.valid], iou.float()[named.valid], targets[named.valid], **weights)
+    return logits[named.valid], iou.float()[named.valid], targets[named.valid]
+
+
+def text_loss(model: Sam, embedding: ImageEmbedding, named: NamedObjects, **weights: float) -> Tensor:
+    """Return the loss of the names alone, of which some are valid; `weights` as for `sam_loss`."""
+    logits, iou, targets = text_masks(model, embedding, named)
+    return sam_loss(logits, iou, targets, **weights)
 
 
 def _look(

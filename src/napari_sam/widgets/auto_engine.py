@@ -17,7 +17,7 @@ from napari_sam.widgets.work_step import WorkStep
 if TYPE_CHECKING:
     from napari_sam.config.auto import AutoSettings
     from napari_sam.inference.embedding_cache import EmbeddingCache
-    from napari_sam.inference.mask_generator import AutoProgress
+    from napari_sam.inference.mask_generator import AutomaticMaskGenerator, AutoProgress
     from napari_sam.model.sam import Sam
     from napari_sam.ops.mask_record import MaskRecord
 
@@ -120,12 +120,12 @@ class AutoEngine:
         OperationCancelled
             From `emit`, if the task was stopped; the same search goes on from there when it is asked for next.
         """
-        model = self._model.get(task.model, lambda text: _reporter(text, emit))
+        generator = self.generator(task, emit)
         for part in task.parts:
             stream = self._resumed(task, part)
             emit(PartStarted(part, stream is None))
             if stream is None:
-                stream = self._search(task, part, model, emit)
+                stream = self._search(task, part, generator, emit)
             for progress in stream:
                 try:
                     emit(Found(part, tuple(progress.found), progress.done, progress.total))
@@ -134,17 +134,24 @@ class AutoEngine:
                     raise
             emit(PartDone(part))
 
+    def generator(self, task: AutoTask, emit: Callable[[Any], None]) -> AutomaticMaskGenerator:
+        """Return what searches for a task: its model, loaded if it is not at hand, and the embeddings of late."""
+        from napari_sam.inference.embedding_cache import EmbeddingCache
+        from napari_sam.inference.mask_generator import AutomaticMaskGenerator
+
+        model = self._model.get(task.model, lambda text: _reporter(text, emit))
+        if self._cache is None:
+            self._cache = EmbeddingCache()
+        return AutomaticMaskGenerator(model, task.settings, cache=self._cache)
+
     def _resumed(self, task: AutoTask, part: Part) -> Iterator[AutoProgress] | None:
         paused, self._paused = self._paused, None
         return paused[1] if paused is not None and paused[0] == (task.how, part.key) else None
 
-    def _search(self, task: AutoTask, part: Part, model: Sam, emit: Callable[[Any], None]) -> Iterator[AutoProgress]:
-        from napari_sam.inference.embedding_cache import EmbeddingCache
-        from napari_sam.inference.mask_generator import AutomaticMaskGenerator
-
-        if self._cache is None:
-            self._cache = EmbeddingCache()
-        return AutomaticMaskGenerator(model, task.settings, cache=self._cache).stream(
+    def _search(
+        self, task: AutoTask, part: Part, generator: AutomaticMaskGenerator, emit: Callable[[Any], None]
+    ) -> Iterator[AutoProgress]:
+        return generator.stream(
             part.read(),
             normalization=task.normalization,
             region=part.region,

@@ -89,6 +89,21 @@ class TextDock(ImageDock):
         self._clips.choose(clip)
         self._on_clip(clip)
 
+    def set_route(self, route: str) -> None:
+        """Choose who tells which masks are meant: the CLIP ("rank"), or the model, prompted by the texts ("prompt").
+
+        Raises
+        ------
+        InputError
+            If there is no such way.
+        """
+        from napari_sam.pipeline.text_segment import check_route
+
+        check_route(route)
+        self._session.route = route
+        self._form.route.setCurrentIndex(self._form.route.findData(route))
+        self._session.rank()
+
     def set_texts(self, texts: Sequence[str] | str) -> None:
         """Choose what to segment, one text for each class; masks that were found already are ranked anew.
 
@@ -163,6 +178,11 @@ class TextDock(ImageDock):
         return self._session.texts
 
     @property
+    def route(self) -> str:
+        """Who tells which masks are meant: "rank" (the CLIP) or "prompt" (the model)."""
+        return self._session.route
+
+    @property
     def settings(self) -> TextSettings:
         """The settings of the ranking."""
         return self._session.settings
@@ -225,6 +245,7 @@ class TextDock(ImageDock):
         form.mapped.toggled.connect(session.set_mapped)
         form.settings.changed.connect(self._take_settings)
         form.settings.failed.connect(self._reporter.report)
+        form.route.activated.connect(lambda i: self.set_route(form.route.itemData(i)))
         form.output.activated.connect(lambda i: guarded(lambda: self.set_output(form.output.itemData(i)))())
         self._images.picked.connect(session.view.set_layer)
         self._models.picked.connect(self._on_model)

@@ -1,4 +1,4 @@
-"""What the worker thread does for texts: find all masks once, rank them by texts; knows no napari, no Qt."""
+"""What the worker thread does for texts: find all masks once, choose among them by texts; knows no napari, no Qt."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_sam.config.text import TextSettings
+    from napari_sam.inference.mask_generator import AutomaticMaskGenerator
     from napari_sam.inference.text_ranking import TextRanker
     from napari_sam.model.clip import Clip
     from napari_sam.ops.mask_record import MaskRecord
     from napari_sam.pipeline.text_segment import TextResult
+    from napari_sam.widgets.text_answers import TextAnswers
 
 __all__ = ["Ranked", "TextEngine", "TextTask", "score_map"]
 
@@ -44,6 +46,8 @@ class TextTask:
         One for each class.
     mapped
         Number of the text whose score map is wanted, None: of none.
+    route
+        "rank": the CLIP looks at each mask; "prompt": the model is asked with the texts.
     fresh
         Whether the plane's pixels are compared with those that were searched before.
     """
@@ -53,6 +57,7 @@ class TextTask:
     settings: TextSettings
     texts: tuple[str, ...]
     mapped: int | None = None
+    route: str = "rank"
     fresh: bool = True
 
 
@@ -72,6 +77,7 @@ class _Search:
     image: npt.NDArray[Any]
     found: list[MaskRecord] = field(default_factory=list)
     masks: list[MaskRecord] | None = None
+    answers: TextAnswers | None = None  # of the model to texts, once the search is over
     pixels: Any = None  # (H, W, 3) uint8, normalised
 
 
@@ -85,27 +91,25 @@ class TextEngine:
         self._clip: str | Clip | None = None  # as it was asked for
 
     def run(self, task: TextTask, emit: Emit) -> None:
-        """Find the masks, unless they are known, and rank them.
+        """Find the masks, unless they are known, and choose among them.
 
         Raises
         ------
+        InputError
+            If anything that is asked for cannot be used, such as the route "prompt" of a model that takes no texts.
         OperationCancelled
-            From `emit`, if the task was stopped; what was found and looked at until then is not done again.
+            From `emit`, if the task was stopped; masks that were found or looked at until then are kept.
         """
-        from napari_sam.pipeline.text_segment import label_texts
-
         ranker = self._load(task, emit)
-        search = self._masks(task, emit)
         ranker.settings = task.settings  # what it remembers of masks knows which settings it depends on
-        result = label_texts(
-            ranker,
-            search.masks or [],
-            search.pixels,
-            task.texts,
-            auto=task.search.settings,
-            image=search.image,
-            progress=lambda done, total: emit(WorkStep("Looking at the masks", done, total) if total else None),
-        )
+        if task.route == "prompt":
+            generator = self._asked(task.search, ranker, emit)  # refused before the search, not after it
+            search = self._masks(task, emit)
+            assert search.answers is not None  # noqa: S101 - the search is over
+            result = search.answers.ask(generator, ranker, task.texts, _reporter("Asking the model", emit))
+        else:
+            search = self._masks(task, emit)
+            result = _rank(task, ranker, search, emit)
         mapped = task.mapped if task.mapped is not None and task.mapped < len(task.texts) else None
         scores = None if mapped is None else score_map(result.candidates, result.scores[:, mapped], search.image.shape)
         emit(Ranked(task, result, scores))
@@ -123,11 +127,20 @@ class TextEngine:
             self._ranker, self._clip = TextRanker(clip, task.settings), task.clip
         return self._ranker
 
+    def _asked(self, task: AutoTask, ranker: TextRanker, emit: Emit) -> AutomaticMaskGenerator:
+        """Return what searches, with a model that takes texts of this CLIP."""
+        from napari_sam.inference.text_prompts import require_text_head
+
+        generator = self._finder.generator(task, emit)
+        require_text_head(generator.model).check_clip(ranker.clip.fingerprint, ranker.clip.name)
+        return generator
+
     def _masks(self, task: TextTask, emit: Emit) -> _Search:
         """Return the masks of the task's plane; a search that was cancelled goes on."""
         from napari_sam.inference.normalization import apply_normalization
         from napari_sam.inference.picture import open_picture
         from napari_sam.ops.selection import select_records
+        from napari_sam.widgets.text_answers import TextAnswers
 
         (part,) = task.search.parts
         key = task.search.how, part.key
@@ -144,6 +157,7 @@ class TextEngine:
             picture = open_picture(search.image, task.search.normalization, None)
             search.pixels = apply_normalization(picture.image, picture.normalization)
             search.masks = select_records(search.found, task.search.settings)
+            search.answers = TextAnswers(picture, search.masks, part.region)
         return search
 
     def _find(self, task: AutoTask, search: _Search, emit: Emit) -> None:
@@ -156,6 +170,20 @@ class TextEngine:
             emit(answer if isinstance(answer, WorkStep) else None)
 
         self._finder.run(task, take)
+
+
+def _rank(task: TextTask, ranker: TextRanker, search: _Search, emit: Emit) -> TextResult:
+    from napari_sam.pipeline.text_segment import label_texts
+
+    return label_texts(
+        ranker,
+        search.masks or [],
+        search.pixels,
+        task.texts,
+        auto=task.search.settings,
+        image=search.image,
+        progress=lambda done, total: emit(WorkStep("Looking at the masks", done, total) if total else None),
+    )
 
 
 def score_map(

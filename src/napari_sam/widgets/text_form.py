@@ -38,6 +38,12 @@ class TextForm(QWidget):
         self.image = make_combo("The image layer to work on")
         self.model = make_combo("The model that finds masks; `cells` comes with the package and needs no download")
         self.clip = make_combo("The CLIP that tells which mask fits a text; a larger one knows more words")
+        self.route = make_combo(
+            "<p>Who tells which mask is meant: the CLIP, which looks at each mask; or the model, which says where what "
+            "the text names is in the image, if it was trained with texts.</p>"
+        )
+        self.route.addItem("a CLIP ranks the masks", "rank")
+        self.route.addItem("the text prompts the model", "prompt")
         self.stretch = make_brightness()
         self.texts = QPlainTextEdit()
         self.texts.setPlaceholderText("bright round nuclei\ndebris")
@@ -136,7 +142,7 @@ class TextForm(QWidget):
         region.setContentsMargins(0, 0, 0, 0)
         self.region.setLayout(region)
         run = make_row(self.run, self.progress, self.cancel)
-        layout.addWidget(make_group("Run", make_form([("On", self.where)]), self.region, run))
+        layout.addWidget(make_group("Run", make_form([("How", self.route), ("On", self.where)]), self.region, run))
         handle = make_form([("Score from", self.threshold)])
         scores = (make_form([("Of", self.shown)]), self.histogram, handle, self.mapped, self.count, self.settings)
         layout.addWidget(make_group("Scores, without a new run", *scores))

@@ -61,6 +61,7 @@ class TextSession(QObject):
         self.search: AutoSettings = load_auto_settings("cells")
         self.settings = TextSettings()
         self.clip: str | Clip = "bundled"
+        self.route = "rank"
         self.texts: tuple[str, ...] = ()
         self.shown = 0  # number of the text whose scores are shown
         self.searching = False
@@ -179,7 +180,8 @@ class TextSession(QObject):
 
     def _start(self, image: Image, search: AutoTask, fresh: bool) -> None:
         texts = tuple(check_texts(self.texts))
-        task = TextTask(search, self.clip, self.settings, texts, self.shown if self._mapped else None, fresh)
+        mapped = self.shown if self._mapped else None
+        task = TextTask(search, self.clip, self.settings, texts, mapped, self.route, fresh)
         self._image, self._late = image, False
         self._work.start(lambda emit: self._engine.run(task, emit))
 
