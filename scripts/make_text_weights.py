@@ -26,7 +26,7 @@ from napari_sam.evaluation.tables import measure_title
 from napari_sam.evaluation.text_protocol import fit_temperature, image_objects, scene_objects
 from napari_sam.inference.text_ranking import TextRanker
 from napari_sam.io.atomic_file import write_whole
-from napari_sam.model.clip import Clip, load_clip, save_clip
+from napari_sam.model.clip import load_clip, save_clip
 from napari_sam.model.load import load_model
 
 HOLD_OUT = 5  # as in `TextTrainingConfig`
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise InputError(f"{trained} has {trained.stat().st_size} bytes: the package carries at most {LARGEST}.")
         write_whole(options.weights, trained.read_bytes())
         write_whole(options.cells, head.read_bytes())
-        sections = card_sections(load_clip("bundled", checkpoint=trained, device="cpu"), trained, training, reports)
+        sections = card_sections(trained, head, training, reports)
         write_whole(options.card, fill_card(options.card.read_text(), sections).encode())
     except NapariSamError as error:
         print(error, file=sys.stderr)
@@ -155,15 +155,20 @@ def evaluate(options: argparse.Namespace, trained: Path, head: Path) -> dict[str
     return reports
 
 
-def card_sections(clip: Clip, trained: Path, training: list[str], reports: dict[str, dict[str, Any]]) -> dict[str, str]:
+def card_sections(trained: Path, head: Path, training: list[str], reports: dict[str, dict[str, Any]]) -> dict[str, str]:
     """Return what the card says between its markers, by their names."""
+    clip = load_clip("bundled", checkpoint=trained, device="cpu")
+    cells = load_model("cells", checkpoint=head, device="cpu")
+    of_head = sum(p.numel() for name, p in cells.named_parameters() if name.startswith("text_"))
     millions = f"{sum(p.numel() for p in clip.towers.parameters()) / 1e6:.1f} M"
     size = f"{trained.stat().st_size / 1e6:.1f} MB"
     sections = {
         "weights": f"- {millions} parameters, float16, {size}; temperature {clip.temperature:.2f}. Weights hash "
-        f"(`Clip.fingerprint`): `{clip.fingerprint}`.",
+        f"(`Clip.fingerprint`): `{clip.fingerprint}`.\n- Text head and text decoder, in `cells.safetensors`: "
+        f"{of_head / 1e6:.1f} M parameters, hash (`Sam.text_fingerprint`): `{cells.text_fingerprint}`.",
         "recipe": "```\nmake text-weights\n```\nwhich trains with "
-        f"`{shlex.join(['napari-sam', *short_paths(training)])}`.",
+        f"`{shlex.join(['napari-sam', *short_paths(training)])}`, then the text head with "
+        "`napari-sam train --mode text --from cells` on the same data.",
         "words": ", ".join(sorted(clip.vocabulary)) + ".",
     }
     for part, measures in COLUMNS.items():

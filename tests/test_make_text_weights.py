@@ -53,6 +53,7 @@ def test_the_whole_recipe(options, recipe, tmp_path, capsys):
     card = (tmp_path / "card.md").read_text()
     clip = load_clip("bundled", checkpoint=tmp_path / "text.safetensors", device="cpu")
     assert clip.fingerprint in card
+    assert load_model("cells", checkpoint=tmp_path / "cells.safetensors").text_fingerprint in card
     assert f"temperature {clip.temperature:.2f}" in card
     assert "old" not in card.split("<!-- made: masks -->")[0]
     assert str(tmp_path) not in card  # a reader's machine has other folders
