@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import napari
 import numpy as np
+import numpy.typing as npt
 import zarr
-from PIL import Image
+from PIL import Image, ImageDraw
 from qtpy.QtWidgets import QApplication
 
 import napari_sam as ns
 from napari_sam.batch.tiles import plan_tiles
 from napari_sam.cli.demo import draw_overlay, segment_sample
+from napari_sam.data.synthetic import synthetic_scene
 from napari_sam.io.label_store import open_labels
-from napari_sam.sample_data import DemoSample, demo_sample, nuclei
+from napari_sam.sample_data import DemoSample, demo_sample, nuclei, stroma
 
 if TYPE_CHECKING:
     from napari_sam.model.clip import Clip
@@ -27,7 +30,7 @@ WINDOW = (1500, 980)
 
 
 def main() -> None:
-    """Write the docks at work, the demo's overlay (`demo.png`) and labels made in tiles (`tiles.png`)."""
+    """Write the docks at work, overlays of the demo, of texts (`texts.png`) and of labels made in tiles."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=IMAGES, help="folder of the pictures (default %(default)s)")
     folder: Path = parser.parse_args().output
@@ -37,6 +40,7 @@ def main() -> None:
     photograph_dock(sample, folder / "dock.png")
     photograph_auto(sample, folder / "auto.png")
     photograph_text(sample, folder / "text.png")
+    draw_texts(folder / "texts.png")
     with tempfile.TemporaryDirectory() as place:
         photograph_batch(write_slide(sample, Path(place) / "slide.ome.zarr"), folder / "batch.png")
     draw_tiles(folder / "tiles.png")
@@ -93,6 +97,31 @@ def photograph_text(sample: DemoSample, path: Path, clip: str | Clip = "bundled"
     dock.run()
     dock.wait_idle(timeout=600)
     save_window(viewer, path)
+
+
+def draw_texts(path: Path) -> None:
+    """Ask two pictures for texts that the bundled CLIP knows, and for one that it does not; one panel each."""
+    real = stroma()[:300, 200:600]
+    drawn = synthetic_scene(np.random.default_rng(1), (300, 400), "stained").sample.image
+    panels = []
+    for image, texts in (
+        (real, ("nuclei", "elongated blue nuclei", "mitochondria")),
+        (drawn, ("large round nuclei", "small nuclei", "dark nuclei")),
+    ):
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # about the unknown word
+            found = [ns.segment_text(image, [text])[0] for text in texts]
+        sample = DemoSample(name="", image=image, clicks=(), source="")
+        panels.append(
+            [write_on(draw_overlay(sample, *each, zoom=1), text) for *each, text in zip(found, texts, strict=True)]
+        )
+    Image.fromarray(np.concatenate([np.concatenate(row, axis=1) for row in panels])).save(path, optimize=True)
+
+
+def write_on(picture: npt.NDArray[np.uint8], text: str) -> npt.NDArray[np.uint8]:
+    """Return (H + 24, W, 3) uint8: the picture below a line of text."""
+    sheet = Image.new("RGB", (picture.shape[1], 24), "white")
+    ImageDraw.Draw(sheet).text((6, 4), text, fill="black", font_size=15)
+    return np.concatenate([np.asarray(sheet), picture])
 
 
 def draw_tiles(path: Path) -> None:
