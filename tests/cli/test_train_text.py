@@ -23,7 +23,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_a_text_head_makes_texts_prompts(folder, tmp_path, capsys, monkeypatch):
     clip = build_clip()
-    monkeypatch.setattr("napari_sam.model.clip.load_clip", lambda name, device: clip)
+    monkeypatch.setattr("napari_sam.model.clip.load_clip", lambda name, **_: clip)
     command = ["train", "--mode", "text", "--data", str(folder), "--steps", "2", "--batch", "1", "--device", "cpu"]
     assert main([*command, "-o", str(tmp_path / "head"), "--json"]) == 0
     made = json.loads(capsys.readouterr().out)

@@ -401,6 +401,24 @@ def test_several_processes_fill_one_store_and_some_are_killed(tmp_path, tiny_spe
     assert found == len(all_sites(lattice))
 
 
+def test_what_is_there_already_is_not_written_again(tmp_path, tiny_spec_cell):
+    """A process that is killed while writing it again would take it away from the others."""
+    lattice = Lattice(tiny_spec_cell, IDENTITY.shape)
+    store, site = EmbeddingStore(tmp_path / "a.zarr", IDENTITY, lattice), all_sites(lattice)[0]
+    window = lattice.window(site)
+
+    def files() -> dict[str, int]:
+        return {str(path): path.stat().st_mtime_ns for path in (tmp_path / "a.zarr" / "0").rglob("*")}
+
+    store.put(window, "one", content(site))
+    before = files()
+    assert EmbeddingStore(tmp_path / "a.zarr", IDENTITY, lattice).put(window, "one", content(site))
+    assert files() == before
+    store.put(window, "two", content(site))
+    assert files() != before
+    assert store.get(window, "one") is None
+
+
 def test_identities_differ_by_precision_of_the_model(tiny_spec_cell):
     model = build_from_spec(tiny_spec_cell)
     normal = Normalization(low=(0.0,), high=(1.0,))

@@ -89,7 +89,7 @@ class Oracle(Predictor):
         super().__init__(model)
         self.truth, self.windows = truth, []
 
-    def _predict_in(self, window, prompts, mask_window, multimask, progress):
+    def _predict_in(self, window, prompts, mask_window, multimask, progress, text):
         self.windows.append(window)
         seen = self.truth[window.slices][None]
         logits = np.zeros((1, 4, 4), np.float32)

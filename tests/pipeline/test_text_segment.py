@@ -109,6 +109,7 @@ def test_an_image_is_searched_and_its_masks_ranked(bundled):
 def test_the_prompt_of_a_model_with_a_text_head_chooses_among_the_same_masks(bundled, monkeypatch):
     image, labels = discs()
     model = copy.deepcopy(bundled.model)
+    model.text_head = model.text_decoder = None
     generator = AutomaticMaskGenerator(model, bundled.settings)
     ranker = TextRanker(ColourClip(vocabulary=["green", "red"]))
     with pytest.raises(InputError, match="no text head"):
