@@ -17,6 +17,7 @@ BENCHMARKS = (
     "automatic.py",
     "automatic_memory.py",
     "bundled_window.py",
+    "second_text.py",
 )
 
 

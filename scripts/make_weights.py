@@ -83,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     print(f"Wrote {options.weights} and the tables of {options.card}; the reports are in {options.run}/evaluation.")
+    print("These weights take no texts yet: `make text-weights` trains their text head.")
     return 0
 
 
