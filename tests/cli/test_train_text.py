@@ -30,7 +30,9 @@ def test_a_text_head_makes_texts_prompts(folder, tmp_path, capsys, monkeypatch):
     assert made["steps"] == 2
     model = load_model("cells", checkpoint=made["model"], device="cpu")
     assert model.text_head.clip_fingerprint == clip.fingerprint
-    assert load_model("cells", device="cpu").text_head is None
+    bundled = load_model("cells", device="cpu")
+    assert model.fingerprint == bundled.fingerprint
+    assert model.text_fingerprint != bundled.text_fingerprint
     assert main([*command, "-o", str(tmp_path / "other"), "--from", made["model"], "--lr", "-1"]) == 2
     assert "lr" in capsys.readouterr().err
 
