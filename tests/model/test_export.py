@@ -37,6 +37,16 @@ def test_the_authors_code_loads_our_file_strictly_and_finds_the_same(tmp_path):
     torch.testing.assert_close(iou, ours_iou, rtol=1e-4, atol=1e-4)
 
 
+def test_the_authors_layout_has_no_place_for_texts(tmp_path):
+    spec = SamSpec(architecture="vit_narrow", vit_dim=16, vit_depth=2, vit_heads=2, vit_global=(1,))
+    model = build_from_spec(spec, seed=1)
+    model.add_text_head(8, decoder=True)
+    (file,) = export_model(model, tmp_path / "ours.pth")
+    _build_sam(16, 2, 2, [1], checkpoint=file)  # strictly
+    (file,) = export_model(model, tmp_path / "ours.safetensors")
+    assert load_file(file).keys() == model.state_dict().keys()
+
+
 def test_safetensors_come_back_as_they_were(tmp_path, tiny_spec_cell, monkeypatch):
     spec = dataclasses.replace(tiny_spec_cell, architecture="cells")
     monkeypatch.setitem(SPECS, "cells", spec)

@@ -101,6 +101,21 @@ def test_each_way_trains_what_it_says_and_leaves_an_ordinary_model(cell, mode, m
     assert reports[-1].before.mean == 0.1
 
 
+@pytest.mark.parametrize("mode", ["decoder", "lora"])
+def test_a_text_head_goes_with_the_weights_it_was_trained_with(cell, monkeypatch, mode):
+    cell.add_text_head(8, decoder=True)
+    before = weights(cell)
+    progress = finetune(cell, [discs(0)], quick(mode), held_out=[discs(7)])
+    next(progress)
+    progress.close()  # before anything was learnt
+    assert not changed(before, cell)
+    assert before.keys() == weights(cell).keys()
+    always_better(monkeypatch, [0.1, 0.2, 0.3])
+    list(finetune(cell, [discs(0)], quick(mode), held_out=[discs(7)]))
+    assert cell.text_head is None
+    assert cell.text_decoder is None
+
+
 def test_biases_and_norms_of_the_encoder_stay_with_adapters(cell):
     before = weights(cell)
     list(finetune(cell, [discs(0)], quick("lora")))

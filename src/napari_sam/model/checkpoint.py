@@ -169,7 +169,7 @@ def load_weights(model: Sam, state: Mapping[str, Tensor], source: str) -> None:
 
 def _fit_text_head(model: Sam, state: Mapping[str, Tensor], source: str) -> None:
     """Give the model the parts for texts that the weights have, and take others away."""
-    model.text_head = model.text_decoder = None
+    model.drop_text_head()
     if not any(key.startswith(_TEXT_HEAD) for key in state):
         return
     mean = state.get(f"{_TEXT_HEAD}text_mean")

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from napari_sam.errors import InputError
-from napari_sam.model.sam import Sam
+from napari_sam.model.sam import OF_TEXTS, Sam
 
 __all__ = ["FORMATS", "export_model"]
 
@@ -70,7 +70,8 @@ def export_model(model: Sam, path: str | Path, format: str | None = None) -> tup
                 f"The authors' layout has no place for the encoder of {model.name} ({model.spec.architecture}): "
                 "export it as safetensors or onnx."
             )
-        _write_whole(path, lambda part: torch.save(state, part))
+        plain = {key: value for key, value in state.items() if not key.startswith(OF_TEXTS)}  # no place for them there
+        _write_whole(path, lambda part: torch.save(plain, part))
     return (path,)
 
 

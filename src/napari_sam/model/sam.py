@@ -22,7 +22,9 @@ from napari_sam.model.text_prompt import TextPrompt
 if TYPE_CHECKING:
     from napari_sam.model.build import SamSpec
 
-__all__ = ["ImageEmbedding", "Sam"]
+__all__ = ["OF_TEXTS", "ImageEmbedding", "Sam"]
+
+OF_TEXTS = ("text_head.", "text_decoder.")  # how the keys of weights for texts begin
 
 
 @dataclass(frozen=True)
@@ -138,10 +140,14 @@ class Sam(nn.Module):
         """Hash of the weights for texts alone; "" where there are none."""
         return "" if self.text_head is None else self._hash(texts=True)
 
+    def drop_text_head(self) -> None:
+        """Take the weights for texts away; points, boxes and masks stay what they are."""
+        self.text_head = self.text_decoder = None
+
     def _hash(self, *, texts: bool) -> str:
         digest = hashlib.blake2b(self.spec.architecture.encode(), digest_size=16)
         for key, value in sorted(self.state_dict().items()):
-            if key.startswith(("text_head.", "text_decoder.")) == texts:
+            if key.startswith(OF_TEXTS) == texts:
                 digest.update(key.encode())
                 digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()

@@ -120,6 +120,9 @@ def _prepared(model: Sam, settings: FinetuneSettings) -> Iterator[None]:
     learnt = {name: p.requires_grad for name, p in model.named_parameters()}
     model.eval()  # running statistics of a few images would spoil those of MobileSAM
     model.requires_grad_(True)
+    for part in filter(None, (model.text_head, model.text_decoder)):
+        part.requires_grad_(False)
+    before = model.fingerprint if model.text_head is not None else ""
     once: EncodeOnce | None = None
     if settings.mode == "decoder":
         encoder.requires_grad_(False)
@@ -138,6 +141,8 @@ def _prepared(model: Sam, settings: FinetuneSettings) -> Iterator[None]:
             parameter.requires_grad_(learnt[name])
             parameter.grad = None
         model._fingerprint = None  # of other weights
+        if before and model.fingerprint != before:  # texts were learnt with the weights of before
+            model.drop_text_head()
 
 
 @dataclass
