@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,18 @@ settings.register_profile(
     "steady", derandomize=True, deadline=None
 )  # the same examples every time, on a busy machine too; --hypothesis-profile=default varies
 settings.load_profile("steady")
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is imported out of the many garbage collections, a tenth of the time (napari's fixture asks for them)."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Give it back, so that bindings find nothing leaked."""
+    gc.unfreeze()
+
 
 TINY_VIT = SamSpec(
     architecture="vit_tiny",
