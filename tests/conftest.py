@@ -19,7 +19,7 @@ settings.load_profile("steady")
 
 
 def pytest_collection_finish() -> None:
-    """Keep what is imported out of the many garbage collections, a tenth of the time (napari's fixture asks for them)."""
+    """Keep what is imported out of the many garbage collections: a tenth of the time."""
     gc.collect()
     gc.freeze()
 
