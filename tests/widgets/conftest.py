@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,15 @@ from napari_sam.ops.mask_record import MaskRecord
 from napari_sam.ops.selection import passes
 from napari_sam.widgets.auto_dock import AutoDock
 from napari_sam.widgets.prompt_dock import PromptDock
+
+
+@pytest.fixture(autouse=True, scope="session")
+def frozen_imports() -> Iterator[None]:
+    """Keep what there is by now out of the garbage collections that `make_napari_viewer` does after each test."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
