@@ -16,10 +16,11 @@ from napari_sam.data.sample import Sample
 from napari_sam.errors import InputError
 from napari_sam.model.build import SPECS, SamSpec, build_from_spec, build_model
 from napari_sam.training.initialization import start_from
-from napari_sam.training.mae import pretrain, pretraining_rate
+from napari_sam.training.mae import pretrain
 from napari_sam.training.mae_batches import make_masked_batch
 from napari_sam.training.mae_loss import masked_pixel_loss, normalised_patches
 from napari_sam.training.mae_model import MaskedAutoencoder
+from napari_sam.training.schedule import cosine_rate
 
 
 @pytest.fixture(params=["cell", "vit"])
@@ -170,7 +171,7 @@ def test_batches_depend_on_the_step_alone():
 
 def test_the_rate_rises_and_falls():
     c = config("cells", steps=10, warmup=4, lr=1.0)
-    rates = [pretraining_rate(c, step) for step in range(1, 11)]
+    rates = [cosine_rate(c.lr, step, warmup=c.warmup, steps=c.steps) for step in range(1, 11)]
     assert rates[:4] == [0.25, 0.5, 0.75, 1]
     assert rates[4:] == sorted(rates[4:], reverse=True)
     assert 0 < rates[-1] < 0.1

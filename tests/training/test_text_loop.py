@@ -19,8 +19,9 @@ from napari_sam.errors import InputError
 from napari_sam.model.clip import load_clip
 from napari_sam.model.clip_towers import CLIP_SPECS
 from napari_sam.training import text_loop
+from napari_sam.training.schedule import cosine_rate
 from napari_sam.training.text_batches import make_text_batch
-from napari_sam.training.text_loop import text_rate, train_text
+from napari_sam.training.text_loop import train_text
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +117,7 @@ def test_objects_of_which_nothing_is_known_have_no_caption():
 
 def test_rate_warms_up_and_falls_to_nothing():
     settings = config(steps=100, warmup=10, lr=1.0)
-    rates = [text_rate(settings, step) for step in range(1, 101)]
+    rates = [cosine_rate(settings.lr, step, warmup=settings.warmup, steps=settings.steps) for step in range(1, 101)]
     assert rates[:2] == [0.1, 0.2]
     assert max(rates) == rates[9] == 1
     assert rates[9:] == sorted(rates[9:], reverse=True)

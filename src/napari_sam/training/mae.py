@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,8 +22,9 @@ from napari_sam.training.mae_batches import MaskedBatch, stream_masked_batches
 from napari_sam.training.mae_loss import masked_pixel_loss
 from napari_sam.training.mae_model import MaskedAutoencoder
 from napari_sam.training.run_folder import RunFolder, save_weights
+from napari_sam.training.schedule import cosine_rate
 
-__all__ = ["PretrainingProgress", "pretrain", "pretraining_rate"]
+__all__ = ["PretrainingProgress", "pretrain"]
 
 BETAS = (0.9, 0.95)  # He et al.
 ENCODER = "image_encoder."
@@ -90,19 +90,12 @@ def pretrain(
     steps = range(run.step + 1, config.steps + 1)
     for step, batch in stream_masked_batches(samples, weights, config, run.model.img_size, steps):
         started = time.perf_counter()
-        lr = pretraining_rate(config, step)
+        lr = cosine_rate(config.lr, step, warmup=config.warmup, steps=config.steps)
         loss = run.update(step, lr, batch)
         if step % config.save_every == 0 or step == config.steps:
             run.save()
         seconds = time.perf_counter() - started
         yield PretrainingProgress(step=step, total=config.steps, loss=loss, lr=lr, seconds=seconds)
-
-
-def pretraining_rate(config: PretrainingConfig, step: int) -> float:
-    """Return the rate of a step (from 1): linear warm-up, then half a cosine down to zero."""
-    if step <= config.warmup:
-        return config.lr * step / config.warmup
-    return config.lr * (0.5 + 0.5 * math.cos(math.pi * (step - config.warmup) / (config.steps - config.warmup + 1)))
 
 
 class _Run:

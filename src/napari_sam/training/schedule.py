@@ -11,10 +11,17 @@ from torch import nn
 from napari_sam.config.training import TrainingConfig
 from napari_sam.model.sam import Sam
 
-__all__ = ["learning_rate", "make_optimizer", "set_learning_rate"]
+__all__ = ["cosine_rate", "learning_rate", "make_optimizer", "set_learning_rate"]
 
 DROPS = (2 / 3, 26 / 27)  # of the run: the paper's drops at 60,000 and 86,666 of 90,000 steps
 DROP = 0.1
+
+
+def cosine_rate(lr: float, step: int, *, warmup: int, steps: int) -> float:
+    """Return the rate of a step (from 1) of so many: linear warm-up, then half a cosine down to zero."""
+    if step <= warmup:
+        return lr * step / warmup
+    return lr * (0.5 + 0.5 * math.cos(math.pi * (step - warmup) / (steps - warmup + 1)))
 
 
 def learning_rate(config: TrainingConfig, step: int) -> float:

@@ -24,9 +24,10 @@ from napari_sam.losses.contrastive import contrastive_loss
 from napari_sam.model.clip import build_clip, save_clip
 from napari_sam.model.clip_towers import encode_short
 from napari_sam.training.run_folder import RunFolder
+from napari_sam.training.schedule import cosine_rate
 from napari_sam.training.text_batches import TextBatch, make_text_batch
 
-__all__ = ["TextProgress", "text_rate", "train_text"]
+__all__ = ["TextProgress", "train_text"]
 
 LARGEST_SCALE = 50.0  # of cosines
 BETAS = (0.9, 0.98)
@@ -89,19 +90,12 @@ def train_text(
     weights = crops.weights
     for step in range(run.step + 1, config.steps + 1):
         started = time.perf_counter()
-        lr = text_rate(config, step)
+        lr = cosine_rate(config.lr, step, warmup=config.warmup, steps=config.steps)
         loss, order = run.update(step, lr, make_text_batch(crops, weights, config, step))
         if step % config.save_every == 0 or step == config.steps:
             run.save()
         seconds = time.perf_counter() - started
         yield TextProgress(step=step, total=config.steps, loss=loss, order=order, lr=lr, seconds=seconds)
-
-
-def text_rate(config: TextTrainingConfig, step: int) -> float:
-    """Return the rate of a step (from 1): linear warm-up, then half a cosine down to zero."""
-    if step <= config.warmup:
-        return config.lr * step / config.warmup
-    return config.lr * (0.5 + 0.5 * math.cos(math.pi * (step - config.warmup) / (config.steps - config.warmup + 1)))
 
 
 class _Run:
