@@ -75,7 +75,8 @@ def test_paths_in_files_that_stay_inside_are_followed(path: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["..", "../../victim", "A/../../..", "/etc", "\\\\server\\x", "a\\..\\..\\b", "C:/x", "s3://b", "", ".", None]
+    "path",
+    ["..", "../../victim", "A/../../..", "/etc", "\\\\server\\x", "a\\..\\..\\b", "C:/x", "s3://b", "", ".", None],
 )
 def test_paths_in_files_that_lead_outside_are_refused(path: object) -> None:
     with pytest.raises(InputError, match=r"The metadata of x\.zarr name the path") as caught:

@@ -1,4 +1,4 @@
-"""Where files are read and written: paths as people spell them, no output over an input, nothing outside of a folder."""
+"""Where files are read and written: paths as people spell them, no output over an input, none out of a folder."""
 
 from __future__ import annotations
 
