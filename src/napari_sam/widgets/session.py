@@ -35,8 +35,8 @@ SCRUB_PAUSE = 100  # ms that the slider must rest before its plane is looked at
 class PromptSession(QObject):
     """Hold everything that belongs to prompting in one viewer.
 
-    Emits `changed` when candidates, prompts or history changed, `said(sentence)` for the status line, and
-    `failed(exception)` when a prediction did not work out. Its `service` emits progress.
+    Emits `changed` when candidates, prompts or history changed, `said(sentence)` for the status line,
+    `failed(exception)` when a prediction did not work out, and `tool_changed` when another tool may be in hand. Its `service` emits progress.
 
     Parameters
     ----------
@@ -47,11 +47,12 @@ class PromptSession(QObject):
     changed = Signal()
     said = Signal(str)
     failed = Signal(object)
+    tool_changed = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self.view = ImageView(viewer)
-        self.layers = PromptLayers(viewer, self._on_prompts)
+        self.layers = PromptLayers(viewer, self._on_prompts, self.tool_changed.emit)
         self.target = LabelTarget(viewer)
         self.preview = Preview(viewer)
         self.service = PredictionService()
@@ -173,7 +174,7 @@ class PromptSession(QObject):
 
     def accept(self) -> int:
         """Write the chosen mask of the current object and return its label."""
-        self._update_now()
+        self._settle()
         if (draft := self.current) is None:
             self.view.place()
             raise InputError("There is nothing to accept: click on an object or draw a box around it first.")
@@ -181,18 +182,22 @@ class PromptSession(QObject):
 
     def accept_all(self) -> list[int]:
         """Write the chosen masks of all unfinished objects on the plane and return their labels."""
-        self._update_now()
+        self._settle()
         return self._accept(list(self.drafts))
 
     def discard(self) -> None:
-        """Remove the prompts of the current object."""
+        """Remove the prompts of the current object, or the shape that is being drawn."""
+        if self.layers.end_drawing(keep=False):
+            return
         self._update_now()
         if self._place is not None and (draft := self.current) is not None:
             self.journal.discard(draft)
             self._finish(*self._place, [draft], ())
 
     def undo(self) -> None:
-        """Take back the last change of a prompt, discard or accept."""
+        """Take back the last change of a prompt, discard or accept; of a shape that is being drawn, the drawing."""
+        if self.layers.end_drawing(keep=False):
+            return
         self._update_now()
         if (step := self.history.undo()) is not None:
             for written in reversed(step.written):
@@ -201,13 +206,18 @@ class PromptSession(QObject):
 
     def redo(self) -> None:
         """Do again what was taken back last."""
-        self._update_now()
+        self._settle()
         if (step := self.history.redo()) is not None:
             for written in step.written:
                 self.journal.redo(self.target.redo(written))
             self._restore(step.after)
 
     # from prompts to predictions
+
+    def _settle(self) -> None:
+        """Take in what is being drawn, as far as it got."""
+        self.layers.end_drawing()
+        self._update_now()
 
     def _update_now(self) -> None:
         if self._timer.isActive():
@@ -381,6 +391,7 @@ class PromptSession(QObject):
         self.changed.emit()
 
     def _on_moved(self) -> None:
+        self.layers.end_drawing()
         self._schedule(SCRUB_PAUSE)
 
     def _on_lost(self) -> None:
