@@ -22,10 +22,9 @@ class Mouse:
         self._canvas = viewer.window._qt_viewer.canvas.native
         self._down = False
         self._last = QPointF(0, 0)
-        viewer.window.resize(1300, 900)
-        settle()
         viewer.reset_view()
         settle()
+        viewer.window._qt_viewer.canvas.on_draw()  # tells the layers the zoom; a window that is not shown draws nothing
 
     def on_screen(self, at: Position) -> tuple[float, float]:
         """(x, y) on the canvas of a (row, col) in the displayed plane of the layer."""
@@ -33,9 +32,9 @@ class Mouse:
         full = np.asarray(self._layer.world_to_data(self._viewer.dims.point), dtype=float)
         full[axes] = at
         row, col = np.asarray(self._layer.data_to_world(full))[axes]
-        (centre_row, centre_col), zoom = self._viewer.camera.center[-2:], self._viewer.camera.zoom
-        width, height = self._canvas.width(), self._canvas.height()
-        return (col - centre_col) * zoom + width / 2, (row - centre_row) * zoom + height / 2
+        view = self._viewer.window._qt_viewer.canvas.view
+        x, y = (view.transform * view.scene.transform).map([col, row])[:2]
+        return float(x), float(y)
 
     def click(self, at: Position, modifiers: Any = Qt.KeyboardModifier.NoModifier) -> None:
         self.move(at, modifiers)
@@ -47,14 +46,14 @@ class Mouse:
         self._send(QEvent.Type.MouseButtonDblClick, self._point(at))
         self.release(at)
 
-    def drag(self, *places: Position, steps: int = 8) -> None:
+    def drag(self, *places: Position, steps: int = 4) -> None:
         """Press at the first place, go to each of the others, release at the last one."""
         self.move(places[0])
         self.press(places[0])
         self.go(*places, steps=steps)
         self.release(places[-1])
 
-    def go(self, *places: Position, steps: int = 8) -> None:
+    def go(self, *places: Position, steps: int = 4) -> None:
         for start, stop in zip(places, places[1:], strict=False):
             for share in np.linspace(0, 1, steps + 1)[1:]:
                 self.move(np.add(start, share * np.subtract(stop, start)))

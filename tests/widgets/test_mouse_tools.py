@@ -16,7 +16,6 @@ from napari_sam.widgets.object_prompts import ObjectPrompts
 from napari_sam.widgets.prompt_dock import PromptDock
 
 SHIFT = Qt.KeyboardModifier.ShiftModifier
-CTRL_Z = "Control-Z"
 NEAR = 1.0  # pixels of an image that are some pixels of the screen each
 PLACES: dict[str, dict[str, Any]] = {
     "no size": {},
@@ -44,10 +43,10 @@ def picture(kind: str) -> Any:
 def open_shown(
     make_napari_viewer: Callable[..., napari.Viewer], tiny_cell_model: Sam
 ) -> Callable[[Any, dict[str, Any]], tuple[PromptDock, Mouse]]:
-    """Open the dock and an image in a window that is drawn, and return the dock and a mouse."""
+    """Open the dock and an image and return the dock and a mouse."""
 
     def open_(image: Any, place: dict[str, Any]) -> tuple[PromptDock, Mouse]:
-        viewer = make_napari_viewer(show=True)
+        viewer = make_napari_viewer()
         layer = viewer.add_image(image, name="image", **place)
         _, dock = viewer.window.add_plugin_dock_widget("napari-sam-stack", "SAM Prompts")
         dock.set_model(tiny_cell_model)

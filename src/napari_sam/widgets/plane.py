@@ -93,8 +93,8 @@ def current_plane(viewer: ViewerModel, layer: Layer) -> Plane:
     shape = base_level(layer).shape
     if mixed_axes(layer, shape[: layer.ndim], axes):
         raise InputError(
-            f"The layer {layer.name!r} is rotated or sheared out of the displayed plane, so that napari draws its planes "
-            "where they are not: display other axes, or take the layer's rotation, shear and affine away."
+            f"The layer {layer.name!r} is rotated or sheared out of the displayed plane, so that napari draws its "
+            "planes where they are not: display other axes, or take the layer's rotation, shear and affine away."
         )
     position = np.asarray(layer.world_to_data(viewer.dims.point), dtype=float)
     index = [0 if axis in axes else int(np.round(position[axis])) for axis in range(layer.ndim)]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from napari.layers import Points, Shapes
 
-from napari_sam.widgets.drawing import draw_strokes, end_drag, finish_drawing, finish_in_mode, is_drawing
+from napari_sam.widgets.drawing import end_drag, finish_drawing, finish_in_mode, is_drawing, prepare_drawing
 from napari_sam.widgets.object_prompts import PointPrompt, ShapePrompt
 from napari_sam.widgets.screen_marks import set_screen_size
 from napari_sam.widgets.transforms import apply_matrix, data_to_data, data_to_world_matrix, lay_over, placement
@@ -53,12 +53,16 @@ MODES = {
 
 @dataclass(frozen=True)
 class PromptContent:
-    """Hold all points (n, ndim) and shapes (napari's type and (k, ndim) vertices), with their polarity."""
+    """Hold all points (n, ndim) and shapes (napari's type and (k, ndim) vertices), with their polarity.
+
+    `matrix` takes the positions to the world; None if there were no layers.
+    """
 
     points: npt.NDArray[np.float64]
     point_positive: tuple[bool, ...]
     shapes: tuple[tuple[str, npt.NDArray[np.float64]], ...]
     shape_positive: tuple[bool, ...]
+    matrix: npt.NDArray[np.float64] | None = None
 
     def equals(self, other: PromptContent) -> bool:
         """Tell whether the other holds the same prompts."""
@@ -115,15 +119,15 @@ class PromptLayers:
         if self.shapes is None:
             self.shapes = Shapes(ndim=image.ndim, name="SAM shapes", **placement(image))
             self.shapes.current_face_color = "transparent"
-            draw_strokes(self.shapes)
+            prepare_drawing(self.shapes)
             self._add(self.shapes)
         if self.points is None:
             self.points = Points(ndim=image.ndim, name="SAM points", **placement(image))
             self.points.current_border_color = "white"  # told from any picture and any mask
             self.points.current_border_width = _BORDER
             self._add(self.points)
-        for layer in (self.points, self.shapes):
-            if not len(layer.data):
+        if not len(self.points.data) and not self.shapes.nshapes:
+            for layer in (self.points, self.shapes):
                 lay_over(layer, image)
         return self.points, self.shapes
 
@@ -215,6 +219,7 @@ class PromptLayers:
             () if self.points is None else tuple(_polarities(self.points)),
             tuple((kind, np.array(vertices, dtype=float)) for _, (kind, vertices) in shapes),
             tuple(flags[i] for i, _ in shapes),
+            None if self.shapes is None else data_to_world_matrix(self.shapes),
         )
 
     def restore(self, content: PromptContent, image: Image) -> None:
@@ -224,14 +229,17 @@ class PromptLayers:
             points.selected_data = set()
             shapes.selected_data = set()
             fit = content.points.shape[1] == points.ndim
-            points.data = content.points if fit else np.zeros((0, points.ndim))
+            moved = np.eye(points.ndim + 1)
+            if content.matrix is not None and content.matrix.shape == moved.shape:
+                moved = np.linalg.solve(data_to_world_matrix(shapes), content.matrix)
+            points.data = apply_matrix(moved, content.points) if fit else np.zeros((0, points.ndim))
             points.features = {"label": _names(content.point_positive if fit else ())}
             self._paint(points)
             if shapes.nshapes:
                 shapes.remove(list(range(shapes.nshapes)))
             if content.shapes and content.shapes[0][1].shape[1] == shapes.ndim:
                 kinds, vertices = zip(*content.shapes, strict=True)
-                shapes.add(list(vertices), shape_type=list(kinds))
+                shapes.add([apply_matrix(moved, each) for each in vertices], shape_type=list(kinds))
                 shapes.features = {"label": _names(content.shape_positive)}
                 self._paint(shapes)
 
