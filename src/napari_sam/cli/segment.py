@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_sam.cli.arguments import keep_image, numbers, plain_warnings, stretch
+from napari_sam.cli.arguments import numbers, plain_warnings, stretch
 from napari_sam.cli.segment_text import one_text, report_text, text_objects, text_settings
 from napari_sam.errors import InputError
 
@@ -62,6 +62,7 @@ def segment(
 ) -> None:
     """Segment the objects that points, boxes, a mask, a table, a journal or words point at."""
     from napari_sam.io.images import check_output, read_image
+    from napari_sam.io.output_place import keep_inputs
     from napari_sam.model.load import load_model
 
     by_hand = bool(point or negative or box or mask)
@@ -73,7 +74,7 @@ def segment(
     of_words = {"--threshold": threshold, "--top-k": top_k, "--set": set_ or None}
     words = one_text(text or (), of_words) if by_hand else ""
     check_output(output)
-    keep_image(output, image)
+    keep_inputs(output, [*filter(None, (image, mask, prompts, replay, checkpoint))])
     where = numbers(plane, int, "--plane") if plane else None
     picked = numbers(channels, int, "--channels") if channels else None
     if text and not by_hand:
