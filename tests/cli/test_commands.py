@@ -13,8 +13,8 @@ from PIL import Image
 
 from napari_sam.cli.main import main
 from napari_sam.data.synthetic import synthetic_sample
-from napari_sam.io.images import read_labels
 from napari_sam.io.journal import digest_array, pack_array
+from napari_sam.io.label_numbers import read_labels
 from napari_sam.model.load import load_model
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-import tifffile
 import pytest
+import tifffile
 from PIL import Image
 
 from napari_sam.data.sources import list_images
+from napari_sam.errors import InputError
 from napari_sam.evaluation.auto_protocol import evaluate_auto
 from napari_sam.evaluation.baselines import BaselinePlayer, BaselineSegmenter
 from napari_sam.evaluation.box_protocol import evaluate_boxes
 from napari_sam.evaluation.point_protocol import evaluate_points
-from napari_sam.evaluation.text_protocol import image_objects
-from napari_sam.io.dataset import read_dataset
-from napari_sam.errors import InputError
 from napari_sam.evaluation.scores import choose_items
+from napari_sam.evaluation.text_protocol import image_objects
 from napari_sam.io.dataset import read_dataset
 
 

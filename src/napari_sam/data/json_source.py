@@ -16,11 +16,10 @@ import numpy.typing as npt
 
 from napari_sam.data.labelled_image import ImageFacts, LabelledImage, facts_of_areas
 from napari_sam.errors import InputError
+from napari_sam.io.coco_masks import annotation_record, coco_annotations
 from napari_sam.io.images import read_image
-from napari_sam.io.outlines import outline_to_record
-from napari_sam.io.rle_masks import rle_to_record
+from napari_sam.io.mask_entries import MaskEntries, gather, left_out
 from napari_sam.ops.mask_record import MaskRecord
-from napari_sam.ops.polygons import Polygon
 
 __all__ = ["list_json", "list_sa1b", "paint_masks"]
 
@@ -119,6 +118,7 @@ def _coco_images(
                 source=source,
                 read_image=partial(read_image, file),
                 read_labels=partial(_labels, own, shape, str(file)),
+                odd_entries=partial(_odd, own, shape, str(file)),
                 origin=file.name,
                 channels=channels,
                 facts=_facts(own, shape),
@@ -148,6 +148,7 @@ def _sa1b_image(path: Path, content: Mapping[str, Any], source: str, channels: t
         source=source,
         read_image=partial(read_image, picture),
         read_labels=partial(_sa1b_labels, path, shape),
+        odd_entries=partial(_sa1b_odd, path, shape),
         origin=picture.name,
         channels=channels,
         facts=facts,
@@ -155,7 +156,11 @@ def _sa1b_image(path: Path, content: Mapping[str, Any], source: str, channels: t
 
 
 def _facts(annotations: Annotations, shape: tuple[int, int]) -> ImageFacts:
-    areas = [float(mask.get("area") or np.prod(mask.get("bbox", (0, 0, 1, 1))[2:])) for mask in annotations]
+    areas = [
+        float(mask.get("area") or np.prod((mask.get("bbox") or (0, 0, 1, 1))[2:]))
+        for mask in annotations
+        if mask.get("segmentation")  # others are no objects
+    ]
     return facts_of_areas(areas, shape)
 
 
@@ -165,20 +170,23 @@ def _sa1b_labels(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.int32]:
 
 
 def _labels(annotations: Annotations, shape: tuple[int, int], name: str) -> npt.NDArray[np.int32]:
+    return paint_masks(_entries(annotations, shape, name).records, shape)
+
+
+def _odd(annotations: Annotations, shape: tuple[int, int], name: str) -> str:
+    """Say which annotations of a picture are no masks, "" if all are."""
+    return left_out(_entries(annotations, shape, name).problems, name)
+
+
+def _sa1b_odd(path: Path, shape: tuple[int, int]) -> str:
+    return _odd(_read_json(path)["annotations"], shape, str(path))
+
+
+def _entries(annotations: Annotations, shape: tuple[int, int], name: str) -> MaskEntries:
     try:
-        return paint_masks([_record(annotation, shape) for annotation in annotations], shape)
+        return gather(coco_annotations(annotations), lambda annotation: annotation_record(annotation, shape, {}))
     except InputError as error:
         raise InputError(f"Cannot use the masks of {name}: {str(error).rstrip('.')}.") from error
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise InputError(f"Cannot use the masks of {name} ({_reason(error)}): write the JSON file anew.") from error
-
-
-def _record(annotation: Mapping[str, Any], shape: tuple[int, int]) -> MaskRecord:
-    segmentation = annotation["segmentation"]
-    if isinstance(segmentation, Mapping):
-        return rle_to_record(segmentation, shape, {})
-    rings = [np.array(flat, np.float64).reshape(-1, 2)[:, ::-1] for flat in segmentation]  # x, y, x, y ...
-    return outline_to_record([Polygon(ring) for ring in rings], shape, {})
 
 
 def _reason(error: Exception) -> str:

@@ -32,10 +32,10 @@ def summarise(scores: Sequence[Score], *, method: str = MODEL) -> dict[str, Any]
     -------
     dict
         `all` and `groups`: for each the number of `images` and `objects`, the mean of every measure over the records
-        (objects, or whole images), under `intervals` [lower, upper] for each measure (None for a single unit: images
-        of one origin count as one), where images share an origin the number of `units`; for objects also `by_image`, the mean over images of each image's mean. If the method predicts the IoU,
-        `score_correlation`: Spearman's with the true IoU, in each part and over all. Under `baselines`, if there are
-        other methods, the same for each by its name.
+        (objects, or whole images), under `intervals` [lower, upper] for each measure (None for a single unit). Images
+        of one origin are one unit; where there are any, `units` counts them. For objects also `by_image`, the mean over
+        images of each image's mean. If the method predicts the IoU, `score_correlation`: Spearman's with the true IoU,
+        in each part and over all. Under `baselines`, if there are other methods, the same for each by its name.
     """
     names = list(dict.fromkeys(score.method for score in scores))
     summary = _parts([score for score in scores if score.method == method])

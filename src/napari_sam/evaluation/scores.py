@@ -24,8 +24,8 @@ class Score:
     image, group
         Which image it is, and the group it counts to ("" without one).
     origin
-        What the image was cut from: planes of one stack, or pieces of one mosaic, share it and are one unit of intervals;
-        "" is the image alone.
+        What the image was cut from: planes of one stack, or pieces of one mosaic, share it and are one unit of
+        intervals; "" is the image alone.
     method
         "model", or the name of a baseline.
     about

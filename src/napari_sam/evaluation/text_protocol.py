@@ -127,9 +127,7 @@ def evaluate_text_masks(
             for facet, text, meant, unsure, others in asked:
                 selected = player.select(text, meant) & ~unsure
                 values = {"iou": _iou(selected, meant), "everything": _iou(meant | others, meant)}
-                yield Score(
-                    image=name, group=facet, origin=found.origin, method=player.name, about={}, values=values
-                )
+                yield Score(image=name, group=facet, origin=found.origin, method=player.name, about={}, values=values)
 
 
 def average_precision(scores: npt.NDArray[np.floating[Any]], right: BoolArray) -> float:
@@ -165,7 +163,12 @@ def _some(embeddings: MaskEmbeddings, which: npt.NDArray[Any]) -> MaskEmbeddings
 
 
 def _rank(
-    ranker: TextRanker, embeddings: MaskEmbeddings, codes: npt.NDArray[np.int8], facet: str, of: tuple[str, str], least: int
+    ranker: TextRanker,
+    embeddings: MaskEmbeddings,
+    codes: npt.NDArray[np.int8],
+    facet: str,
+    of: tuple[str, str],
+    least: int,
 ) -> Iterator[Score]:
     """Rank objects of an image (name, origin) by each value of a facet that at least so many have, and have not."""
     for number, value in enumerate(FACETS[facet]):

@@ -108,8 +108,8 @@ def _useful(model: Sam, samples: Sequence[Sample], held_out: Sequence[Sample]) -
     useful = [sample for sample in samples if has_views(sample, model.spec)]
     if not useful:
         raise InputError(
-            f"None of the {len(samples)} images has a labelled object of at least {MIN_AREA} pixels at the model's scale "
-            "to learn from: label some objects, or enlarge the images."
+            f"None of the {len(samples)} images has a labelled object of at least {MIN_AREA} pixels at the model's "
+            "scale to learn from: label some objects, or enlarge the images."
         )
     if held_out and not any(sample.labels.any() for sample in held_out):
         raise InputError("The held-out images have no labelled object: hold out labelled images, or none.")
