@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from napari_sam.data.json_source import ListedImage
 from napari_sam.data.labelled_image import LabelledImage
 from napari_sam.data.sources import list_images, raise_problems
 from napari_sam.errors import InputError
@@ -63,7 +64,7 @@ def check_data(sources: Sequence[str | Path]) -> list[str]:
             problems.append(str(error))
             continue
         objects += bool(labels.any())
-        odd += [image.odd_entries()] if image.odd_entries is not None else []
+        odd += [image.odd_entries()] if isinstance(image, ListedImage) else []
         for kind in _doubts(labels):
             found.setdefault((image.source, kind), []).append(image.name)
     if not problems and not objects:

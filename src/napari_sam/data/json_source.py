@@ -6,7 +6,8 @@ Their masks may overlap, a training sample is a label image: see `paint_masks` f
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,26 @@ from napari_sam.io.images import read_image
 from napari_sam.io.mask_entries import MaskEntries, gather, left_out
 from napari_sam.ops.mask_record import MaskRecord
 
-__all__ = ["list_json", "list_sa1b", "paint_masks"]
+__all__ = ["ListedImage", "list_json", "list_sa1b", "paint_masks"]
+
 
 VISIBLE = 0.5  # of a mask, at least: what is hidden more is no object that a click on it could mean
 
 Annotations = Sequence[Mapping[str, Any]]
 Listing = tuple[list[LabelledImage], list[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedImage(LabelledImage):
+    """Name a picture whose masks are entries of a file.
+
+    Parameters
+    ----------
+    odd_entries
+        Says in a sentence which of them are no masks and left out, "" for none.
+    """
+
+    odd_entries: Callable[[], str]
 
 
 def list_json(path: Path, source: str, *, images: str = "", channels: tuple[int, ...] | None = None) -> Listing:
@@ -113,7 +128,7 @@ def _coco_images(
             continue
         own, shape = masks.pop(row["id"], []), (int(row["height"]), int(row["width"]))
         found.append(
-            LabelledImage(
+            ListedImage(
                 name=str(file),
                 source=source,
                 read_image=partial(read_image, file),
@@ -143,7 +158,7 @@ def _sa1b_image(path: Path, content: Mapping[str, Any], source: str, channels: t
         raise InputError(f"{path} is no SA-1B JSON ({_reason(error)}): fetch it anew.") from error
     if not picture.is_file():
         raise InputError(f"{path} is of {picture.name}, which is not beside it: put the picture there.")
-    return LabelledImage(
+    return ListedImage(
         name=str(picture),
         source=source,
         read_image=partial(read_image, picture),

@@ -50,7 +50,7 @@ class LabelledImage:
     read_image
         Returns (H, W) or (H, W, C) of a real type.
     read_labels
-        Returns (H, W) int32 (int64 where numbers do not fit it), 0 background. Both raise `InputError`.
+        Returns (H, W) int32, 0 background. Both raise `InputError`.
     group
         What kind of image it is, within its source.
     origin
@@ -59,21 +59,18 @@ class LabelledImage:
         See `select_channels`.
     facts
         Where they are known without reading the labels.
-    odd_entries
-        Where masks are entries of a file: says in a sentence which of them are left out, "" for none.
     """
 
     name: str
     source: str
     read_image: Callable[[], npt.NDArray[Any]]
-    read_labels: Callable[[], npt.NDArray[np.integer]]
+    read_labels: Callable[[], npt.NDArray[np.int32]]
     group: str = ""
     origin: str = ""
     channels: tuple[int, ...] | None = None
     facts: ImageFacts | None = None
-    odd_entries: Callable[[], str] | None = None
 
-    def read(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.integer]]:
+    def read(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
         """Return image and labels as they are kept.
 
         Raises
@@ -98,10 +95,8 @@ class LabelledImage:
         normalization = resolve_normalization(image, "auto", self.channels)
         if labels.max(initial=0) > LARGEST_LABEL:
             _, dense = np.unique(np.append(labels, 0), return_inverse=True)  # 0 is there, so it stays 0
-            labels = dense[:-1].reshape(labels.shape)
-        return Sample(
-            image=apply_normalization(image, normalization, self.channels), labels=labels.astype(np.int32, copy=False)
-        )
+            labels = dense[:-1].reshape(labels.shape).astype(np.int32)
+        return Sample(image=apply_normalization(image, normalization, self.channels), labels=labels)
 
     def measure(self) -> ImageFacts:
         """Return the facts, reading the labels if they are not known.

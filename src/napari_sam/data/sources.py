@@ -13,8 +13,7 @@ from napari_sam.data.labelled_image import LabelledImage
 from napari_sam.data.zarr_source import list_zarr
 from napari_sam.errors import InputError
 from napari_sam.io.dataset import list_dataset
-from napari_sam.io.images import read_image
-from napari_sam.io.label_numbers import read_labels
+from napari_sam.io.images import read_image, read_labels
 
 __all__ = ["SourceOptions", "list_images", "parse_source", "raise_problems"]
 

@@ -127,5 +127,5 @@ def _read(image: LargeImage, plane: dict[str, int], piece: tuple[slice, slice]) 
     return values[..., 0] if values.ndim == 3 and values.shape[-1] == 1 else values
 
 
-def _read_labels(labels: LargeImage, plane: dict[str, int], piece: tuple[slice, slice]) -> npt.NDArray[np.integer]:
+def _read_labels(labels: LargeImage, plane: dict[str, int], piece: tuple[slice, slice]) -> npt.NDArray[Any]:
     return as_labels(_read(labels, plane, piece), labels.location)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from napari_sam.errors import InputError
 
-__all__ = ["check_output", "image_shape", "read_image", "write_labels"]
+__all__ = ["check_output", "image_shape", "read_image", "read_labels", "write_labels"]
 
 PICTURES = (".png", ".jpg", ".jpeg")
 TIFFS = (".tif", ".tiff")
@@ -52,6 +52,13 @@ def read_image(path: str | Path, plane: tuple[int, ...] | None = None) -> npt.ND
     if suffix == ".npy":
         return _pick_plane(_read(path, _read_npy), plane, path)
     raise InputError(f"Cannot read {path}: {suffix or 'no extension'} is unknown, {READABLE} are read.")
+
+
+def read_labels(path: str | Path, plane: tuple[int, ...] | None = None) -> npt.NDArray[Any]:
+    """Read a (H, W) label image: see `label_numbers.read_labels`."""
+    from napari_sam.io.label_numbers import read_labels as read  # which builds on this module
+
+    return read(path, plane)
 
 
 def image_shape(path: str | Path) -> tuple[int, ...]:
