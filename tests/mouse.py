@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class Mouse:
         self.release(places[-1])
 
     def go(self, *places: Position, steps: int = 4) -> None:
-        for start, stop in zip(places, places[1:], strict=False):
+        for start, stop in pairwise(places):
             for share in np.linspace(0, 1, steps + 1)[1:]:
                 self.move(np.add(start, share * np.subtract(stop, start)))
 

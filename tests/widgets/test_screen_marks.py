@@ -1,4 +1,4 @@
-"""Marks are as large on the screen at any zoom, pixel size and image size; the picture is looked at, not the settings."""
+"""Marks are as large on the screen at any zoom, pixel size and image size."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ class PromptLayers:
             points.selected_data = set()
             shapes.selected_data = set()
             fit = content.points.shape[1] == points.ndim
-            moved = np.eye(points.ndim + 1)
+            moved: npt.NDArray[Any] = np.eye(points.ndim + 1)
             if content.matrix is not None and content.matrix.shape == moved.shape:
                 moved = np.linalg.solve(data_to_world_matrix(shapes), content.matrix)
             points.data = apply_matrix(moved, content.points) if fit else np.zeros((0, points.ndim))
@@ -336,8 +336,9 @@ class PromptLayers:
 
     def _on_features(self, event: Event) -> None:
         layer, flags = event.source, _polarities(event.source)
-        if self._fresh and layer is self.points:  # now napari has selected what was added, and drawn it in blue,
-            self._fresh, layer.selected_data = False, set()  # as if it were of the object
+        if self._fresh and self.points is not None and layer is self.points:
+            self._fresh = False  # by now napari has selected what was added,
+            self.points.selected_data = set()  # and drawn it in blue, as if it were of the object
         if self._silent or flags == self._painted.get(layer):
             return  # napari says so at each step of a drag, too
         with self.silence():

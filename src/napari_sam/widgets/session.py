@@ -36,7 +36,8 @@ class PromptSession(QObject):
     """Hold everything that belongs to prompting in one viewer.
 
     Emits `changed` when candidates, prompts or history changed, `said(sentence)` for the status line,
-    `failed(exception)` when a prediction did not work out, and `tool_changed` when another tool may be in hand. Its `service` emits progress.
+    `failed(exception)` when a prediction did not work out, and `tool_changed` when another tool may be in hand.
+    Its `service` emits progress.
 
     Parameters
     ----------

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
-__all__ = ["data_to_data", "data_to_world_matrix", "lay_over", "mixed_axes", "placement", "split_matrix"]
+__all__ = [
+    "apply_matrix",
+    "data_to_data",
+    "data_to_world_matrix",
+    "lay_over",
+    "mixed_axes",
+    "placement",
+    "split_matrix",
+]
 
 Matrix = npt.NDArray[np.float64]
 SHIFT = 0.5  # pixels or planes; axes that are mixed less than that do not matter anywhere in the layer
@@ -28,7 +36,8 @@ def data_to_world_matrix(layer: Layer) -> Matrix:
 def data_to_data(source: Layer, target: Layer, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Map (n, ndim) data coordinates of one layer to those of another with as many axes."""
     points = np.asarray(points, dtype=float).reshape(-1, source.ndim)
-    return apply_matrix(np.linalg.solve(data_to_world_matrix(target), data_to_world_matrix(source)), points)
+    matrix: Matrix = np.linalg.solve(data_to_world_matrix(target), data_to_world_matrix(source))
+    return apply_matrix(matrix, points)
 
 
 def apply_matrix(matrix: Matrix, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
