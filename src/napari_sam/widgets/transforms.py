@@ -36,28 +36,35 @@ def data_to_world_matrix(layer: Layer) -> Matrix:
 def data_to_data(source: Layer, target: Layer, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Map (n, ndim) data coordinates of one layer to those of another with as many axes."""
     points = np.asarray(points, dtype=float).reshape(-1, source.ndim)
-    matrix: Matrix = np.linalg.solve(data_to_world_matrix(target), data_to_world_matrix(source))
+    matrix: npt.NDArray[Any] = np.linalg.solve(data_to_world_matrix(target), data_to_world_matrix(source))
     return apply_matrix(matrix, points)
 
 
-def apply_matrix(matrix: Matrix, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def apply_matrix(matrix: npt.NDArray[Any], points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Map (n, ndim) positions by an (ndim + 1, ndim + 1) matrix."""
     return points @ matrix[:-1, :-1].T + matrix[:-1, -1]
 
 
-def split_matrix(matrix: Matrix) -> dict[str, Matrix]:
+def split_matrix(matrix: Matrix, scale: npt.ArrayLike | None = None) -> dict[str, npt.NDArray[Any]]:
     """Return a matrix from data to world as a layer's `scale` and `translate`; what they cannot say is its `affine`.
 
     napari takes the size of a pixel, and so of marks and of what can be grasped with the mouse, from `scale` alone.
+
+    Parameters
+    ----------
+    matrix
+        (ndim + 1, ndim + 1), from data to world.
+    scale
+        The (ndim,) pixel sizes, if they are known; None: the lengths of the pixels' sides in the world.
     """
     linear, origin = matrix[:-1, :-1], matrix[:-1, -1]
     affine = np.eye(len(matrix))
     if np.array_equal(linear, np.diag(np.diag(linear))):
         return {"scale": np.diag(linear).copy(), "translate": origin.copy(), "affine": affine}
-    scale = np.linalg.norm(linear, axis=0)
-    affine[:-1, :-1] = linear / scale
+    steps = np.linalg.norm(linear, axis=0) if scale is None else np.asarray(scale, dtype=float)
+    affine[:-1, :-1] = linear / steps
     affine[:-1, -1] = origin - affine[:-1, :-1] @ origin
-    return {"scale": scale, "translate": origin.copy(), "affine": affine}
+    return {"scale": steps, "translate": origin.copy(), "affine": affine}
 
 
 def placement(layer: Layer, start: npt.ArrayLike | None = None) -> dict[str, Any]:
@@ -65,7 +72,12 @@ def placement(layer: Layer, start: npt.ArrayLike | None = None) -> dict[str, Any
     matrix = data_to_world_matrix(layer)
     if start is not None:
         matrix[:-1, -1] += matrix[:-1, :-1] @ np.asarray(start, dtype=float)
-    return {**split_matrix(matrix), "units": layer.units, "axis_labels": layer.axis_labels}
+    own = np.array_equal(layer.affine.linear_matrix, np.eye(layer.ndim))
+    return {
+        **split_matrix(matrix, layer.scale if own else None),
+        "units": layer.units,
+        "axis_labels": layer.axis_labels,
+    }
 
 
 def lay_over(layer: Layer, other: Layer, start: npt.ArrayLike | None = None) -> None:
