@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from napari_sam.errors import InputError
 from napari_sam.io.atomic_file import write_whole
+from napari_sam.io.zarr_location import absolute, is_remote
 
 __all__ = ["JobJournal", "StorageError", "digest_of", "job_folder", "read_parameters", "storing"]
 
@@ -28,9 +30,23 @@ class StorageError(InputError):
 
 
 def job_folder(image: str, output: str | None, label: str) -> Path:
-    """Return where the journal of a job lies: beside the output, for remote ones in the current folder."""
-    place = (output or image).rstrip("/")
-    local = Path(place) if "://" not in place else Path.cwd() / place.rsplit("/", 1)[-1]
+    """Return where the journal of a job lies: beside the output, for remote ones in the current folder.
+
+    The folder of a remote one has the whole address, as `BUCKET/out.zarr/A/1/0-cells.job`.
+
+    Raises
+    ------
+    InputError
+        If the output is the root of a disk or a bucket.
+    """
+    place = absolute(output or image)
+    local = Path(place)
+    if is_remote(place):
+        _, _, address = place.partition("://")
+        parts = [re.sub(r"[^\w.+=@-]", "_", part) for part in address.split("/") if part not in ("", ".", "..")]
+        local = Path.cwd().joinpath(*parts) if parts else Path("/")
+    if not local.name:
+        raise InputError(f"{place} is the root of a disk or an address: give an output inside of it (-o OUT.zarr).")
     return local.with_name(f"{local.name}-{label}.job")
 
 
@@ -112,9 +128,11 @@ class JobJournal:
                     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
                 raise InputError(f"Another process works on the job {folder}: wait for it, or stop it.") from None
         try:
-            if restart:
+            if restart and folder.exists():
+                if not any((folder / name).exists() for name in (JOB_FILE, JOURNAL_FILE)) and any(folder.iterdir()):
+                    raise InputError(f"{folder} is no folder of a job: move it away, or choose another output or label.")
                 with storing(f"remove the job folder {folder}"):
-                    shutil.rmtree(folder, ignore_errors=False) if folder.exists() else None
+                    shutil.rmtree(folder)
             _check_parameters(folder, parameters)
             journal = cls(folder)
             try:

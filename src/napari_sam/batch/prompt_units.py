@@ -17,9 +17,9 @@ from napari_sam.errors import InputError
 from napari_sam.io.label_store import labels_exist
 from napari_sam.io.large_image import LargeImage, LazyPlane, open_large_image
 from napari_sam.io.prompt_table import PromptRow, read_prompt_table
-from napari_sam.io.zarr_location import is_remote
+from napari_sam.io.zarr_location import is_remote, join
 
-__all__ = ["check_prompts_source", "has_texts", "open_seeds", "prompts_of_plane"]
+__all__ = ["check_prompts_source", "has_texts", "open_seeds", "prompts_location", "prompts_of_plane"]
 
 TABLES = (".csv", ".geojson", ".json")
 BLOCK = 2048  # pixels a side that are read of seeds at once
@@ -79,8 +79,7 @@ def open_seeds(prompts: str, image: LargeImage) -> LargeImage:
     InputError
         If there is none, or its planes are not those of the image.
     """
-    inside = bool(image.version) and "/" not in prompts and labels_exist(image.location, prompts)
-    location = f"{image.location.rstrip('/')}/labels/{prompts}" if inside else prompts
+    location = _seeds_location(prompts, image)
     try:
         seeds = open_large_image(location)
     except InputError as error:
@@ -97,6 +96,11 @@ def open_seeds(prompts: str, image: LargeImage) -> LargeImage:
     if seeds.dtype.kind not in "iu" or "c" in seeds.axes:
         raise InputError(f"The seeds {location} are no label image ({seeds.dtype}, axes {seeds.axes}): give integers.")
     return seeds.at_level(fitting[0])
+
+
+def prompts_location(settings: BatchSettings, image: LargeImage) -> str:
+    """Return where the prompts of a job lie: a table, or a label image of seeds."""
+    return settings.prompts if _is_table(settings.prompts) else _seeds_location(settings.prompts, image)
 
 
 def prompts_of_plane(settings: BatchSettings, image: LargeImage, plane: int) -> Arrays:
@@ -127,6 +131,11 @@ def prompts_of_plane(settings: BatchSettings, image: LargeImage, plane: int) -> 
         "place": boxes.astype(np.float64),
         "label": np.ones(len(ids), np.int64),
     }
+
+
+def _seeds_location(prompts: str, image: LargeImage) -> str:
+    inside = bool(image.version) and "/" not in prompts and labels_exist(image.location, prompts)
+    return join(image.location, "labels", prompts) if inside else prompts
 
 
 def _is_table(prompts: str) -> bool:

@@ -17,18 +17,23 @@ from napari_sam.batch.job_spec import JobSpec, fixed_threads
 from napari_sam.batch.journal import JobJournal, StorageError, job_folder, read_parameters
 from napari_sam.batch.object_scale import usual_object_size
 from napari_sam.batch.progress import BatchProgress, FailedUnit
-from napari_sam.batch.prompt_units import check_prompts_source
+from napari_sam.batch.prompt_units import check_prompts_source, prompts_location
 from napari_sam.batch.segmenters import ModelChoice, Segmenter, choose_model, open_segmenter
 from napari_sam.batch.tiles import plan_tiles
 from napari_sam.config.auto import AUTO_PRESETS, AutoSettings
 from napari_sam.config.batch import BatchSettings
 from napari_sam.errors import InputError
 from napari_sam.inference.normalization import Normalization
+from napari_sam.io.label_group import find_group, plain_errors
 from napari_sam.io.label_store import create_labels, labels_exist
 from napari_sam.io.large_image import LargeImage, LazyPlane, list_wells, open_large_image
+from napari_sam.io.output_place import keep_inputs, local_path, same_place
+from napari_sam.io.zarr_location import absolute, join
 from napari_sam.pipeline.auto_segment import fitting_preset
 
 __all__ = ["BatchPlan", "plan_batch", "segment_zarr"]
+
+PATHS = ("checkpoint", "clip_checkpoint", "prompts")  # settings that people may begin with `~`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,11 +134,13 @@ def plan_batch(source: str | Path, output: str | Path | None, settings: BatchSet
     Raises
     ------
     InputError
-        If the source cannot be opened.
+        If the source cannot be opened, or is a plate whose files name paths outside of it.
     """
-    root, goal = str(source), None if output is None else str(output)
-    wells = list_wells(root)
-    images = tuple((place, _of_well(goal, place, wells), _well_name(place)) for place in wells)
+    root, goal = absolute(source), None if output is None else absolute(output)
+    if goal is not None and same_place(goal, root):  # however it is spelt
+        goal = None
+    fields = [(place, place[len(root) :].strip("/")) for place in list_wells(root)]
+    images = tuple((place, None if goal is None else join(goal, name), name) for place, name in fields)
     images = images or ((root, goal, ""),)
     tiles = pixels = 0
     for location, _, _ in images:
@@ -165,7 +172,8 @@ def _segment_image(
     if len(channels) > 3:
         raise InputError(f"{len(channels)} channels chosen: choose one, two or three.")
     place = output or image.location
-    folder = job_folder(image.location, output, settings.label).absolute()
+    folder = job_folder(image.location, output, settings.label)
+    _check_output(place, folder, image, settings)
     if not restart and not folder.exists() and labels_exist(place, settings.label):
         raise InputError(
             f"{place} has labels {settings.label} that no job here made: choose another output or label, or "
@@ -212,22 +220,15 @@ def _settings(settings: BatchSettings | None, changes: dict[str, Any]) -> BatchS
     if settings is None:
         model = str(changes.get("model", "cells"))
         settings = BatchSettings(auto=AutoSettings(**AUTO_PRESETS[fitting_preset(model)]))
-    return settings.changed(**changes)
+    settings = settings.changed(**changes)
+    paths = {name: str(local_path(getattr(settings, name))) for name in PATHS if getattr(settings, name)[:1] == "~"}
+    return settings.changed(**paths)
 
 
 def _open(location: str, settings: BatchSettings) -> LargeImage:
     if settings.pixel_size:
         return open_large_image(location, pixel_size=settings.pixel_size)
     return open_large_image(location, level=settings.level)
-
-
-def _of_well(output: str | None, place: str, wells: Sequence[str]) -> str | None:
-    return None if output is None else f"{output.rstrip('/')}/{_well_name(place)}"
-
-
-def _well_name(place: str) -> str:
-    """Return "B/03/0", row, column and field, of the location of a well's image."""
-    return "/".join(place.replace("\\", "/").rstrip("/").split("/")[-3:])
 
 
 def _of_item(unit: FailedUnit, name: str) -> FailedUnit:
@@ -255,6 +256,17 @@ def _object_size(
         return 0.0
     with fixed_threads(settings.threads):
         return usual_object_size(weights, settings.auto, normalization, planes, tiles)
+
+
+def _check_output(place: str, folder: Path, image: LargeImage, settings: BatchSettings) -> None:
+    """Check, before anything is written, that labels can be made, and that they replace nothing that is read."""
+    read = [image.location, *filter(None, (settings.checkpoint, settings.clip_checkpoint))]
+    if settings.mode == "prompts":
+        read.append(prompts_location(settings, image))
+    keep_inputs(join(place, "labels", settings.label), read)
+    keep_inputs(folder, read, "files of the job")
+    with plain_errors(place, "write to"):
+        find_group(place)
 
 
 def _identity(image: LargeImage) -> dict[str, Any]:

@@ -19,6 +19,7 @@ __all__ = [
     "consolidate_again",
     "disk_error",
     "drop_chunks",
+    "find_group",
     "is_finished",
     "make_group",
     "ome_version",
@@ -58,6 +59,18 @@ def make_group(location: str) -> Any:
     """
     import zarr
 
+    found = find_group(location)
+    return zarr.open_group(location, mode="w-", zarr_format=3) if found is None else found
+
+
+def find_group(location: str) -> Any:
+    """Open a group to write to, None where there is nothing yet and one can be made.
+
+    Raises
+    ------
+    InputError
+        If the place holds something else, or is one of those that cannot be written to.
+    """
     if ".zip" in location:
         raise InputError(f"Labels cannot be added to the zip file {location}: give an output folder (-o OUT.zarr).")
     if location.startswith(("http://", "https://")):
@@ -68,7 +81,7 @@ def make_group(location: str) -> Any:
         path = Path(location)
         if not is_remote(location) and (path.is_file() or (path.is_dir() and any(path.iterdir()))):
             raise InputError(f"{location} exists and is no OME-Zarr group: give another output.") from None
-        return zarr.open_group(location, mode="w-", zarr_format=3)
+        return None
     except (FileExistsError, NotADirectoryError, ValueError) as error:  # a file, or an array
         raise InputError(f"{location} exists and is no OME-Zarr group: give another output.") from error
 

@@ -28,6 +28,7 @@ from napari_sam.io.label_metadata import describe_labels, level_count, set_color
 from napari_sam.io.label_pyramid import LevelPlan, coarsen, create_level, plan_levels
 from napari_sam.io.large_image import LargeImage
 from napari_sam.io.ome_metadata import ome_attributes
+from napari_sam.io.output_place import inside
 from napari_sam.io.zarr_location import absolute, is_remote, join
 
 __all__ = ["LabelStore", "create_labels", "labels_exist", "open_labels"]
@@ -258,7 +259,7 @@ def open_labels(location: str | Path, name: str, mode: str = "r+") -> LabelStore
         location=location,
         name=name,
         axes=tuple(axis["name"] for axis in entry["axes"]),
-        levels=tuple(labels[dataset["path"]] for dataset in entry["datasets"]),
+        levels=tuple(labels[inside(labels.name, dataset["path"])] for dataset in entry["datasets"]),
     )
 
 

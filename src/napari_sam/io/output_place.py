@@ -9,7 +9,13 @@ from urllib.parse import unquote, urlsplit
 
 from napari_sam.errors import InputError
 
-__all__ = ["inside", "keep_inputs", "local_path", "same_place"]
+__all__ = ["file_path", "inside", "keep_inputs", "local_path", "same_place"]
+
+
+def file_path(location: str | Path) -> str | None:
+    """Return the path that a URL of the scheme `file` names, None for anything else."""
+    text = str(location)
+    return unquote(urlsplit(text).path) if text.lower().startswith("file://") else None
 
 
 def local_path(path: str | Path) -> Path:
@@ -84,10 +90,8 @@ def inside(folder: str, path: object) -> str:
 
 def _local(location: str | Path) -> str | None:
     """Return the path of a location on this machine, None for that of another."""
-    text = str(location)
-    if text.lower().startswith("file://"):
-        return unquote(urlsplit(text).path)
-    return None if "://" in text else os.path.expanduser(text)
+    path = file_path(location) or str(location)
+    return None if "://" in path else os.path.expanduser(path)
 
 
 def _plain_url(location: str | Path) -> str:
