@@ -96,7 +96,9 @@ def test_the_folder_lies_beside_the_output(tmp_path: Path, monkeypatch: pytest.M
     assert job_folder("/data/in.zarr", None, "cells") == Path("/data/in.zarr-cells.job")
     assert job_folder("/data/in.zarr", "/other/out.zarr/", "nuclei") == Path("/other/out.zarr-nuclei.job")
     monkeypatch.chdir(tmp_path)
-    assert job_folder("s3://bucket/in.zarr", None, "cells") == tmp_path / "in.zarr-cells.job"
+    assert job_folder("s3://bucket/in.zarr", None, "cells") == tmp_path / "bucket/in.zarr-cells.job"
+    assert job_folder("s3://b/in.zarr", "s3://b/../o:1/A/1/0/", "x") == tmp_path / "b/o_1/A/1/0-x.job"
+    assert job_folder("/data/in.zarr", "out.zarr", "cells") == tmp_path / "out.zarr-cells.job"
 
 
 def test_digests_tell_where_texts_end() -> None:

@@ -130,7 +130,9 @@ class JobJournal:
         try:
             if restart and folder.exists():
                 if not any((folder / name).exists() for name in (JOB_FILE, JOURNAL_FILE)) and any(folder.iterdir()):
-                    raise InputError(f"{folder} is no folder of a job: move it away, or choose another output or label.")
+                    raise InputError(
+                        f"{folder} is no folder of a job: move it away, or choose another output or label."
+                    )
                 with storing(f"remove the job folder {folder}"):
                     shutil.rmtree(folder)
             _check_parameters(folder, parameters)

@@ -27,8 +27,9 @@ from napari_sam.inference.normalization import Normalization
 from napari_sam.io.label_group import find_group, plain_errors
 from napari_sam.io.label_store import create_labels, labels_exist
 from napari_sam.io.large_image import LargeImage, LazyPlane, list_wells, open_large_image
-from napari_sam.io.output_place import keep_inputs, local_path, same_place
+from napari_sam.io.output_place import keep_inputs, same_place
 from napari_sam.io.zarr_location import absolute, join
+from napari_sam.paths import local_path
 from napari_sam.pipeline.auto_segment import fitting_preset
 
 __all__ = ["BatchPlan", "plan_batch", "segment_zarr"]

@@ -21,6 +21,7 @@ from napari_sam.io.outlines import outline_to_record
 from napari_sam.io.rle_masks import rle_to_record
 from napari_sam.ops.mask_record import MaskRecord
 from napari_sam.ops.polygons import Polygon
+from napari_sam.paths import local_path
 
 __all__ = ["list_json", "list_sa1b", "paint_masks"]
 
@@ -54,7 +55,7 @@ def list_json(path: Path, source: str, *, images: str = "", channels: tuple[int,
         return [_sa1b_image(path, content, source, channels)], []
     if not isinstance(content, Mapping) or not {"images", "annotations"} <= set(content):
         raise InputError(f"{path} is no COCO or SA-1B JSON: it needs annotations, and images or image.")
-    folders = [Path(images)] if images else [path.parent, path.parent / "images", path.parent.parent / "images"]
+    folders = [local_path(images)] if images else [path.parent, path.parent / "images", path.parent.parent / "images"]
     try:
         return _coco_images(content, path, folders, source, channels)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.errors import InputError
+from napari_sam.paths import local_path
 
 __all__ = ["VERSION", "Journal", "digest_array", "pack_array", "read_journal", "unpack_array"]
 
@@ -35,7 +36,7 @@ class Journal:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = local_path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._stream = self.path.open("a", encoding="utf-8")
@@ -72,7 +73,7 @@ def read_journal(path: str | Path) -> list[dict[str, Any]]:
     InputError
         If the file is missing, a line is damaged, or it is no journal of a known version.
     """
-    path = Path(path)
+    path = local_path(path)
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError as error:

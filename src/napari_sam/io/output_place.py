@@ -1,26 +1,15 @@
-"""Where files are read and written: paths as people spell them, no output over an input, none out of a folder."""
+"""Where files are read and written: no output over an input, no path in a file out of its folder."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from napari_sam.errors import InputError
+from napari_sam.paths import file_path
 
-__all__ = ["file_path", "inside", "keep_inputs", "local_path", "same_place"]
-
-
-def file_path(location: str | Path) -> str | None:
-    """Return the path that a URL of the scheme `file` names, None for anything else."""
-    text = str(location)
-    return unquote(urlsplit(text).path) if text.lower().startswith("file://") else None
-
-
-def local_path(path: str | Path) -> Path:
-    """Return a path of this machine with `~` at its beginning as the home folder."""
-    return Path(os.path.expanduser(path))
+__all__ = ["inside", "keep_inputs", "same_place"]
 
 
 def same_place(one: str | Path, other: str | Path) -> bool:

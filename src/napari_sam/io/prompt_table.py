@@ -13,6 +13,7 @@ import numpy as np
 from skimage.draw import polygon2mask
 
 from napari_sam.errors import InputError
+from napari_sam.paths import local_path
 from napari_sam.types import Prompts
 
 __all__ = ["COLUMNS", "PromptRow", "group_prompts", "read_prompt_table", "write_prompt_csv"]
@@ -64,7 +65,7 @@ def read_prompt_table(path: str | Path) -> list[PromptRow]:
     InputError
         If the file cannot be read, or a line or feature is not usable; it is named.
     """
-    path = Path(path)
+    path = local_path(path)
     readers = {".csv": _read_csv, ".geojson": _read_geojson, ".json": _read_geojson}
     if path.suffix.lower() not in readers:
         raise InputError(f"Cannot read prompts from {path}: give a .csv or .geojson file.")
@@ -101,7 +102,7 @@ def group_prompts(rows: Iterable[PromptRow], shape: tuple[int, int]) -> dict[int
 
 def write_prompt_csv(path: str | Path, prompts: Mapping[int, Prompts]) -> None:
     """Write points, boxes and texts of objects as a table that `read_prompt_table` reads; masks are left out."""
-    with Path(path).open("w", newline="", encoding="utf-8") as stream:
+    with local_path(path).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, COLUMNS)
         writer.writeheader()
         for number, what in prompts.items():
