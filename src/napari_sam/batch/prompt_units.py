@@ -45,18 +45,18 @@ def check_prompts_source(settings: BatchSettings, image: LargeImage) -> str:
         return "-".join(seeds.signature((0, 0, *seeds.shape), index) for index in seeds.planes())
     rows = read_prompt_table(settings.prompts)
     for row in rows:
-        planes = [index for index in image.planes() if _on_plane(row, index)]
-        if len(planes) != 1:
+        count = _count_planes(row, image)
+        if count != 1:
             said = ", ".join(f"{axis}={k}" for axis, k in zip("tz", row.plane, strict=True) if k is not None)
             there = ", ".join(f"{axis} from 0 to {image.sizes[axis] - 1}" for axis in image.stacked)
             raise InputError(
-                f"Object {row.object_id} of {settings.prompts} is on {len(planes) or 'no'} planes "
+                f"Object {row.object_id} of {settings.prompts} is on {count or 'no'} planes "
                 f"({said or 'no t, no z'}): name one plane in the columns t and z ({there or 'the image has but one'})."
             )
         if row.object_id > LARGEST_ID:
             raise InputError(f"{settings.prompts} has the object_id {row.object_id}: give at most {LARGEST_ID}.")
-    for index in image.planes():
-        _check_objects([row for row in rows if _on_plane(row, index)], settings.prompts)
+    for group in _by_plane(rows, image.stacked).values():
+        _check_objects(group, settings.prompts)
     return hashlib.sha256(Path(settings.prompts).read_bytes()).hexdigest()
 
 
@@ -68,7 +68,7 @@ def has_texts(settings: BatchSettings) -> bool:
     InputError
         If the table cannot be read.
     """
-    return _is_table(settings.prompts) and any(row.text for row in _table(settings.prompts))
+    return _is_table(settings.prompts) and any(row.text for rows in _table(settings.prompts).values() for row in rows)
 
 
 def open_seeds(prompts: str, image: LargeImage) -> LargeImage:
@@ -120,7 +120,7 @@ def prompts_of_plane(settings: BatchSettings, image: LargeImage, plane: int) -> 
     """
     index = image.planes()[plane]
     if _is_table(settings.prompts):
-        return _from_rows([row for row in _table(settings.prompts) if _on_plane(row, index)])
+        return _from_rows(_table(settings.prompts, image.stacked).get(tuple(index.values()), ()))
     pixels = open_seeds(settings.prompts, image).plane(index)
     ids, boxes = _seed_boxes(pixels)
     if settings.seeds == "point":
@@ -142,27 +142,41 @@ def _is_table(prompts: str) -> bool:
     return prompts.lower().endswith(TABLES)
 
 
-def _table(path: str) -> list[PromptRow]:
-    """Return the rows of a table, read once as long as it stays as it is."""
+def _table(path: str, stacked: tuple[str, ...] = ()) -> dict[tuple[int, ...], list[PromptRow]]:
+    """Return the rows of a table by their plane, read once as long as it stays as it is."""
     try:
         written = Path(path).stat().st_mtime_ns
     except OSError:  # reading it says what is wrong
         written = 0
-    return _read_table(path, written)
+    return _read_table(path, written, stacked)
 
 
-@lru_cache(maxsize=1)
-def _read_table(path: str, _written: int) -> list[PromptRow]:
-    return read_prompt_table(path)
+@lru_cache(maxsize=2)
+def _read_table(path: str, _written: int, stacked: tuple[str, ...]) -> dict[tuple[int, ...], list[PromptRow]]:
+    return _by_plane(read_prompt_table(path), stacked)
 
 
 def _sides(image: LargeImage) -> dict[str, int]:
     return {axis: side for axis, side in image.sizes.items() if axis != "c" and (axis in "yx" or side > 1)}
 
 
-def _on_plane(row: PromptRow, index: dict[str, int]) -> bool:
+def _count_planes(row: PromptRow, image: LargeImage) -> int:
+    """Return on how many planes a row is: on all where it does not say."""
     said = dict(zip("tz", row.plane, strict=True))
-    return all(index.get(axis, 0) == number for axis, number in said.items() if number is not None)
+    count = 1
+    for axis in {*said, *image.stacked}:
+        side, number = image.sizes.get(axis, 1), said.get(axis)
+        count *= side if number is None else int(0 <= number < side)
+    return count
+
+
+def _by_plane(rows: Sequence[PromptRow], stacked: tuple[str, ...]) -> dict[tuple[int, ...], list[PromptRow]]:
+    """Group rows by the index of their plane along the stacked axes, of which each names one plane."""
+    planes: dict[tuple[int, ...], list[PromptRow]] = {}
+    for row in rows:
+        said = dict(zip("tz", row.plane, strict=True))
+        planes.setdefault(tuple(said.get(axis) or 0 for axis in stacked), []).append(row)
+    return planes
 
 
 def _check_objects(rows: Sequence[PromptRow], name: str) -> None:

@@ -6,15 +6,17 @@ import contextlib
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import napari_sam
 from napari_sam.batch.brightness import stack_normalization
 from napari_sam.batch.executor import Executor, open_executor
+from napari_sam.batch.hand_edits import find_edits
 from napari_sam.batch.job import run_job
 from napari_sam.batch.job_spec import JobSpec, fixed_threads
-from napari_sam.batch.journal import JobJournal, StorageError, job_folder, read_parameters
+from napari_sam.batch.journal import DamagedJobError, JobJournal, StorageError, job_folder, read_parameters
 from napari_sam.batch.object_scale import usual_object_size
 from napari_sam.batch.progress import BatchProgress, FailedUnit
 from napari_sam.batch.prompt_units import check_prompts_source, prompts_location
@@ -25,7 +27,7 @@ from napari_sam.config.batch import BatchSettings
 from napari_sam.errors import InputError
 from napari_sam.inference.normalization import Normalization
 from napari_sam.io.label_group import find_group, plain_errors
-from napari_sam.io.label_store import create_labels, labels_exist
+from napari_sam.io.label_store import create_labels, labels_drawn, labels_exist
 from napari_sam.io.large_image import LargeImage, LazyPlane, list_wells, open_large_image
 from napari_sam.io.output_place import keep_inputs, same_place
 from napari_sam.io.zarr_location import absolute, join
@@ -56,6 +58,7 @@ def segment_zarr(
     workers: int = 1,
     scheduler: str | None = None,
     restart: bool = False,
+    replace_edits: bool = False,
     settings: BatchSettings | None = None,
     segmenter: Segmenter | None = None,
     **changes: Any,
@@ -77,7 +80,10 @@ def segment_zarr(
     workers, scheduler
         Processes on this machine, or the address of a dask.distributed scheduler.
     restart
-        Forget what an earlier job did, and replace the labels.
+        Forget what an earlier job did, and replace its labels, unless they were edited since.
+    replace_edits
+        Replace also what people, or other programs, have drawn into the labels. Without it nothing that the job did not
+        write itself is ever changed: labels that are to be written anew but were edited are named, and stay.
     settings
         All settings; None for the defaults with the preset that fits the model.
     segmenter
@@ -94,7 +100,7 @@ def segment_zarr(
     ------
     InputError
         If source, output or a setting cannot be used, the job folder or the labels belong to a job with other
-        parameters, or there is no place left.
+        parameters, there is no place left, or edited labels would be replaced (`EditedLabelsError`).
     """
     given = {"model": model, "label": label, "mode": mode}
     changes |= {name: value for name, value in given.items() if value is not None}
@@ -105,7 +111,16 @@ def segment_zarr(
     # what is under way is let go of before the executor ends, however this is left
     with open_executor(workers, scheduler) as executor, contextlib.ExitStack() as stack:
         for done, (location, place, name) in enumerate(plan.images):
-            events = _segment_image(location, place, chosen, weights, segmenter, executor, restart=restart)
+            events = _segment_image(
+                location,
+                place,
+                chosen,
+                weights,
+                segmenter,
+                executor,
+                restart=restart,
+                replace_edits=replace_edits,
+            )
             whole = len(plan.images)
             mine: tuple[FailedUnit, ...] = ()
             try:
@@ -161,6 +176,7 @@ def _segment_image(
     executor: Executor,
     *,
     restart: bool,
+    replace_edits: bool,
 ) -> Generator[BatchProgress, None, None]:
     image = _open(location, settings)
     if settings.link and settings.link not in image.stacked:
@@ -175,11 +191,9 @@ def _segment_image(
     place = output or image.location
     folder = job_folder(image.location, output, settings.label)
     _check_output(place, folder, image, settings)
-    if not restart and not folder.exists() and labels_exist(place, settings.label):
-        raise InputError(
-            f"{place} has labels {settings.label} that no job here made: choose another output or label, or "
-            "have them replaced with restart."
-        )
+    replaced = restart and (replace_edits or not labels_drawn(place, settings.label))
+    if not folder.exists() and not replaced and labels_exist(place, settings.label):
+        raise _foreign(place, settings.label)
     prompts = check_prompts_source(settings, image) if settings.mode == "prompts" else ""
     known = None if restart else read_parameters(folder)
     planes = [image.plane(index, channels or None) for index in image.planes()]
@@ -209,12 +223,17 @@ def _segment_image(
         channels=channels,
         run=f"{time.time_ns()}",
     )
+    own = restart and folder.exists()  # what is there is this job's, once it is known that nobody edited it
+    if own and not replace_edits and labels_drawn(place, settings.label):
+        yield from _look_for_edits(replace(spec, run=f"{spec.run}-before"), executor)
     with JobJournal.opened(spec.folder, parameters, restart=restart) as journal:
         made = journal.made("output")
         if not made or not labels_exist(spec.output, settings.label):
+            if not (own or replace_edits) and labels_drawn(place, settings.label):
+                raise _foreign(place, settings.label)
             create_labels(image, output, settings.label, overwrite=True)
             journal.write("output", str(int(made or 0) + 1))  # what was written before is gone
-        yield from run_job(spec, journal, executor, parameters)
+        yield from run_job(spec, journal, executor, parameters, replace_edits=replace_edits)
 
 
 def _settings(settings: BatchSettings | None, changes: dict[str, Any]) -> BatchSettings:
@@ -257,6 +276,42 @@ def _object_size(
         return 0.0
     with fixed_threads(settings.threads):
         return usual_object_size(weights, settings.auto, normalization, planes, tiles)
+
+
+def _look_for_edits(spec: JobSpec, executor: Executor) -> Iterator[BatchProgress]:
+    """Look at all labels of a job that is to be forgotten.
+
+    Raises
+    ------
+    EditedLabelsError
+        If they were edited.
+    InputError
+        If the job's files do not tell, or another process works on it.
+    """
+    try:
+        known = read_parameters(spec.folder) or {}
+        sizes = known["source"]["sizes"]  # those of the labels; the image, or its level, may be another one today
+        order = [axis for axis in sizes if axis not in "cyx"]
+        planes = [dict(zip(order, at, strict=True)) for at in product(*(range(sizes[axis]) for axis in order))]
+        with JobJournal.opened(spec.folder, known, restart=False) as journal:
+            output = journal.made("output")
+            if not output:  # the labels are older than the job
+                raise _foreign(spec.output, spec.settings.label)
+            blocks = [(*plane, region) for plane in enumerate(planes) for region in spec.labels.regions(0)]
+            for done in find_edits(spec, journal, executor, output, blocks):
+                yield BatchProgress(phase="edits", done=done, total=len(blocks))
+    except (KeyError, TypeError, DamagedJobError) as error:
+        raise InputError(
+            f"The job {spec.folder} does not tell which of the labels {spec.settings.label} of {spec.output} were "
+            "edited by hand: choose another label, or have them all replaced with restart and replace-edits."
+        ) from error
+
+
+def _foreign(place: str, label: str) -> InputError:
+    return InputError(
+        f"{place} has labels {label} that no job here made: choose another output or label, or have them replaced "
+        "with restart and replace-edits."
+    )
 
 
 def _check_output(place: str, folder: Path, image: LargeImage, settings: BatchSettings) -> None:

@@ -91,7 +91,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         else:
             where = f" at {error.filename}" if error.filename else ""
-            typer.echo(f"The system refused to go on{where} ({error.strerror or error}): check disk and folders.", err=True)
+            typer.echo(
+                f"The system refused to go on{where} ({error.strerror or error}): check disk and folders.", err=True
+            )
         return 2
     except MemoryError as error:
         if verbose:

@@ -20,6 +20,7 @@ __all__ = [
     "disk_error",
     "drop_chunks",
     "find_group",
+    "holds_pixels",
     "is_finished",
     "make_group",
     "ome_version",
@@ -102,6 +103,21 @@ def consolidate_again(group: Any) -> None:
 def is_finished(group: Any, path: str) -> bool:
     """Return whether there is a label image that was wholly made: its metadata are written last."""
     return path in group and "multiscales" in ome_attributes(group[path])
+
+
+def holds_pixels(group: Any, path: str) -> bool:
+    """Return whether any array inside of a group has pixels; one of background alone has no files of them."""
+    import zarr
+    from zarr.core.sync import collect_aiterator
+
+    node = group.get(path)
+    arrays = [node] if isinstance(node, zarr.Array) else [] if node is None else [each for _, each in node.arrays()]
+    metadata = ("zarr.json", ".zarray", ".zattrs", ".zgroup")
+    return any(
+        not key.endswith(metadata)
+        for array in arrays
+        for key in collect_aiterator(array.store.list_prefix(f"{array.path}/"))
+    )
 
 
 def drop_chunks(array: Any, slices: Sequence[slice]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ import numpy as np
 from skimage.draw import polygon2mask
 
 from napari_sam.errors import InputError
+from napari_sam.io.atomic_file import write_whole
 from napari_sam.paths import local_path
 from napari_sam.types import Prompts
 
@@ -102,19 +104,20 @@ def group_prompts(rows: Iterable[PromptRow], shape: tuple[int, int]) -> dict[int
 
 def write_prompt_csv(path: str | Path, prompts: Mapping[int, Prompts]) -> None:
     """Write points, boxes and texts of objects as a table that `read_prompt_table` reads; masks are left out."""
-    with local_path(path).open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, COLUMNS)
-        writer.writeheader()
-        for number, what in prompts.items():
-            said = {"object_id": number, "text": what.text}
-            for (row, col), label in zip(what.points, what.labels, strict=True):
-                writer.writerow({**said, "kind": "point", "row": row, "col": col, "label": label})
-            if what.box is not None:
-                row0, col0, row1, col1 = what.box
-                corners = {"row": row0, "col": col0, "row1": row1, "col1": col1}
-                writer.writerow({**said, "kind": "box", **corners})
-            if what.text and replace(what, text="").empty:
-                writer.writerow({**said, "kind": "text"})
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, COLUMNS)
+    writer.writeheader()
+    for number, what in prompts.items():
+        said = {"object_id": number, "text": what.text}
+        for (row, col), label in zip(what.points, what.labels, strict=True):
+            writer.writerow({**said, "kind": "point", "row": row, "col": col, "label": label})
+        if what.box is not None:
+            row0, col0, row1, col1 = what.box
+            corners = {"row": row0, "col": col0, "row1": row1, "col1": col1}
+            writer.writerow({**said, "kind": "box", **corners})
+        if what.text and replace(what, text="").empty:
+            writer.writerow({**said, "kind": "text"})
+    write_whole(local_path(path), stream.getvalue().encode())
 
 
 def _read_csv(text: str, path: Path) -> list[PromptRow]:
