@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_sam.cli import segment as segment_command
 from napari_sam.cli.arguments import at_home
 from napari_sam.cli.main import main
 
@@ -57,7 +56,7 @@ def test_what_the_system_refuses_is_one_sentence(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/somewhere/file")
 
-    monkeypatch.setattr(segment_command, "keep_image", full)
+    monkeypatch.setattr("napari_sam.io.output_place.keep_inputs", full)
     assert main(["segment", "a.png", "-o", "b.png", "--point", "3,3"]) == 2
     error = capsys.readouterr().err
     assert error.splitlines() == [

@@ -43,7 +43,10 @@ def batch(
     model: Annotated[str, typer.Option(help="Name of the model.")] = "cells",
     checkpoint: Annotated[Path | None, typer.Option(help="Weights file instead of the registered one.")] = None,
     workers: Annotated[int, typer.Option(help="Processes on this machine; 0 for as many as fit.")] = 1,
-    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, as tcp://HOST:8786.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, as tls://HOST:8786.")] = None,
+    scheduler_security: Annotated[
+        Path | None, typer.Option(help="YAML with the certificates by which that scheduler lets you in.")
+    ] = None,
     threads: Annotated[int, typer.Option(help="Threads of each worker; part of the result.")] = 1,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew: forget the job, replace its labels.")] = False,
     replace_edits: Annotated[
@@ -104,6 +107,7 @@ def batch(
         output,
         workers=workers,
         scheduler=scheduler,
+        scheduler_security=scheduler_security,
         restart=restart,
         replace_edits=replace_edits,
         settings=settings,
