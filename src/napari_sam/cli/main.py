@@ -15,6 +15,7 @@ from napari_sam.cli.demo import demo
 from napari_sam.cli.embed import embed
 from napari_sam.cli.evaluate import app as evaluate_app
 from napari_sam.cli.export import export
+from napari_sam.cli.measure import measure
 from napari_sam.cli.models import app as models_app
 from napari_sam.cli.pretrain import pretrain
 from napari_sam.cli.segment import segment
@@ -58,6 +59,7 @@ app.command()(segment)
 app.command()(auto)
 app.command()(embed)
 app.command()(batch)
+app.command()(measure)
 app.command()(train)
 app.command()(train_text)
 app.command()(pretrain)
