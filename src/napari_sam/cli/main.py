@@ -20,6 +20,7 @@ from napari_sam.cli.measure import measure
 from napari_sam.cli.models import app as models_app
 from napari_sam.cli.pretrain import pretrain
 from napari_sam.cli.segment import segment
+from napari_sam.cli.several import several
 from napari_sam.cli.train import train
 from napari_sam.cli.train_text import train_text
 from napari_sam.errors import NapariSamError
@@ -56,10 +57,10 @@ def _options(
 
 app.command()(demo)
 app.add_typer(models_app, name="models")
-app.command()(segment)
-app.command()(auto)
-app.command()(embed)
-app.command()(batch)
+app.command()(several(segment, suffix=".tif"))
+app.command()(several(auto, suffix=".tif"))
+app.command()(several(embed, skips=False))
+app.command()(several(batch, suffix=".zarr", skips=False))
 app.command()(measure)
 app.command()(train)
 app.command()(train_text)
