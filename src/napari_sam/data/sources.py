@@ -14,7 +14,6 @@ from napari_sam.data.zarr_source import list_zarr
 from napari_sam.errors import InputError
 from napari_sam.io.dataset import list_dataset
 from napari_sam.io.images import read_image, read_labels
-from napari_sam.paths import local_path
 
 __all__ = ["SourceOptions", "list_images", "parse_source", "raise_problems"]
 
@@ -93,8 +92,8 @@ def parse_source(text: str) -> tuple[Path, SourceOptions]:
     InputError
         If an option is unknown or its value cannot be used.
     """
-    if "?" not in text or local_path(text).exists():
-        return local_path(text), SourceOptions()
+    if "?" not in text or Path(text).exists():
+        return Path(text), SourceOptions()
     path, query = text.split("?", 1)
     names = [field.name for field in fields(SourceOptions)]
     options = SourceOptions()
@@ -102,7 +101,7 @@ def parse_source(text: str) -> tuple[Path, SourceOptions]:
         if name not in names:
             raise InputError(f"{text} has an unknown option {name}: use {', '.join(names)}.")
         options = _with_option(options, name, value, text)
-    return local_path(path), options
+    return Path(path), options
 
 
 def _with_option(options: SourceOptions, name: str, value: str, text: str) -> SourceOptions:
