@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import napari
 import numpy as np
@@ -172,6 +172,19 @@ class AutoDock(ImageDock):
         self._reporter.say(f"{len(labels)} objects are one now, object {label}.")
         return label
 
+    def link_planes(self, axis: int | None = None) -> int:
+        """Give objects that are one on neighbouring planes one label, and settle them; return how many there are.
+
+        Parameters
+        ----------
+        axis
+            Of the image, along which planes are neighbours; None: the last that is not displayed. Along an axis called
+            t or time objects are one where they overlap; along others as sections of bodies are.
+        """
+        count = self._board.link(axis)
+        self._reporter.say(f"{count} objects after linking; each has one label on all of its planes. Undo parts them.")
+        return count
+
     def refine(self, label: int) -> PromptDock:
         """Go on with an object in the dock SAM Prompts, where accepting replaces it; return that dock."""
         image, layer = self._session.view.layer, self._board.layer
@@ -249,6 +262,7 @@ class AutoDock(ImageDock):
             "cancel": self.cancel,
             "draw": self.draw_region,
             "merge": self._merge_marked,
+            "link": self.link_planes,
             "undo": self.undo,
             "redo": self.redo,
             "export": self._ask_export,
@@ -265,7 +279,7 @@ class AutoDock(ImageDock):
         session.changed.connect(self._refresh)
         session.view.moved.connect(self._refresh)
         session.said.connect(self._reporter.say)
-        session.failed.connect(self._reporter.report)
+        session.failed.connect(self._on_failed)
         self._tools.changed.connect(self._show_next_step)
         session.runner.progressed.connect(form.show_progress)
         session.runner.ended.connect(without_argument(self._models.refresh))
@@ -333,6 +347,11 @@ class AutoDock(ImageDock):
             self._form.settings.show_settings(settings)
             self._board.set_settings(settings)
 
+    def _on_failed(self, error: BaseException) -> None:
+        self._reporter.report(error)
+        if (model := self._models.fall_back(error)) is not None:
+            self._on_model(cast("Sam | str", model))
+
     def _on_settings(self, settings: AutoSettings) -> None:
         self._own_settings = True
         self._board.set_settings(settings)
@@ -353,6 +372,8 @@ class AutoDock(ImageDock):
             self._summarise = False
             if session.completed:
                 self._reporter.say(result_text(session))
+        image = self._session.view.layer
+        form.link.setVisible(image is not None and image.ndim > 2)
         self._tools.show()
         self._show_next_step()
 
