@@ -85,7 +85,10 @@ def _finish(layer: Shapes, _event: Event | None = None) -> None:
             return
         if layer.mode == "add_path":  # a stroke is complete as it is
             layer._is_creating = False
+    shown = layer._data_view.ndisplay
+    layer._data_view.ndisplay = 2  # napari makes the finished polygon for 2D, even when 3D was just switched on
     Shapes._finish_drawing(layer)
+    layer._data_view.ndisplay = shown
 
 
 def _take_away(layer: Shapes) -> None:
