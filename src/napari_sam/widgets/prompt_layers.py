@@ -368,8 +368,12 @@ def insert_below_prompts(viewer: ViewerModel, layer: Layer) -> None:
     layers = viewer.layers
     active = layers.selection.active
     prompts = [i for i, other in enumerate(layers) if _MARK in other.metadata]
-    layers.insert(min(prompts, default=len(layers)), layer)
-    if active is not None:
+    place = min(prompts, default=len(layers))
+    if active is None:
+        layers.insert(place, layer)
+        return
+    with layers.selection.events.active.blocker():  # the next shape may be being drawn: a change would end it
+        layers.insert(place, layer)
         layers.selection.active = active
 
 
