@@ -13,12 +13,12 @@ import torch
 import zarr
 
 from napari_sam.batch import segmenters, text_segmenter
-from napari_sam.batch.brightness import stack_normalization
 from napari_sam.batch.segmenters import AutoSegmenter, ModelChoice, PromptSegmenter, open_segmenter
 from napari_sam.batch.tiles import plan_tiles
 from napari_sam.config.auto import AutoSettings
 from napari_sam.config.batch import BatchSettings
 from napari_sam.errors import InputError
+from napari_sam.inference.brightness import stack_normalization
 from napari_sam.inference.mask_generator import AutomaticMaskGenerator
 from napari_sam.inference.normalization import resolve_normalization
 from napari_sam.inference.predictor import Predictor
