@@ -6,14 +6,13 @@ import dataclasses
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import typer
 
 from napari_sam.errors import InputError
 
-__all__ = ["IMAGE", "LABELS", "keep_image", "numbers", "plain_warnings", "setting_values", "stretch"]
+__all__ = ["IMAGE", "LABELS", "numbers", "plain_warnings", "setting_values", "stretch"]
 
 IMAGE = (
     "PNG, JPEG, BMP, WebP, TIFF and its relatives, .npy, Zarr or OME-Zarr; CZI, ND2, LIF with the extra formats, NIfTI "
@@ -51,18 +50,6 @@ def stretch(text: str) -> str | tuple[float, float]:
     if len(values) != 2:
         raise InputError(f"--normalization is {text!r}: give auto, none or LOW,HIGH.")
     return values[0], values[1]
-
-
-def keep_image(output: Path, image: Path) -> None:
-    """Refuse to write over the image.
-
-    Raises
-    ------
-    InputError
-        If the output is the image.
-    """
-    if output.absolute() == image.absolute():
-        raise InputError(f"The labels would replace the image {image}: give another --output.")
 
 
 def setting_values(pairs: Sequence[str], settings: type) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_sam.cli.arguments import IMAGE, LABELS, keep_image, numbers, plain_warnings, setting_values, stretch
+from napari_sam.cli.arguments import IMAGE, LABELS, numbers, plain_warnings, setting_values, stretch
 from napari_sam.errors import InputError
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def auto(
     from napari_sam.config.auto import AutoSettings, load_auto_settings
     from napari_sam.inference.mask_generator import AutomaticMaskGenerator
     from napari_sam.io.images import check_output
+    from napari_sam.io.output_place import keep_inputs
     from napari_sam.io.stacks import open_stack
     from napari_sam.model.load import load_model
     from napari_sam.pipeline.auto_segment import fitting_preset
@@ -68,7 +69,10 @@ def auto(
 
     exports = [*(export or ()), *((export_coco,) if export_coco else ())]
     _check_exports(exports, export_coco)
-    keep_image(output, image)
+    read = [image, *filter(None, (settings, checkpoint))]
+    keep_inputs(output, read)
+    for file in exports:
+        keep_inputs(file, read, "objects")
     given = {
         "mode": mode,
         "points_per_side": points_per_side,

@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.errors import InputError
+from napari_sam.io.csv_rows import CsvRow, read_csv_rows
 from napari_sam.io.file_kind import READABLE, is_image
-from napari_sam.io.images import read_image, read_labels, stack_sides
+from napari_sam.io.images import read_image, stack_sides
+from napari_sam.io.label_numbers import LARGEST_ID, read_labels
 
 __all__ = ["Dataset", "DatasetItem", "list_dataset", "list_images", "read_dataset"]
 
@@ -47,12 +49,15 @@ class DatasetItem:
     def read(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
         """Return the image (H, W) or (H, W, C) and its (H, W) int32 instance labels, 0 background.
 
+        Labels beyond int32 are numbered anew, 1 to n.
+
         Raises
         ------
         InputError
             If a file cannot be read or their sizes differ.
         """
-        image, labels = read_image(self.image_file, self.plane), read_labels(self.label_file, self.plane)
+        image, found = read_image(self.image_file, self.plane), read_labels(self.label_file, self.plane)
+        labels = found.astype(np.int32) if found.max(initial=0) <= LARGEST_ID else _numbered_anew(found)
         if image.shape[:2] != labels.shape:
             raise InputError(
                 f"{self.image_file} has {image.shape[:2]} pixels, its labels {labels.shape}: give the same sizes."
@@ -129,6 +134,11 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(file for file in found if file.suffix.lower() in EXTENSIONS or is_image(file))
 
 
+def _numbered_anew(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
+    _, dense = np.unique(np.append(labels, 0), return_inverse=True)  # 0 is there, so it stays 0
+    return dense[:-1].reshape(labels.shape).astype(np.int32)
+
+
 def _files(folder: Path, extensions: tuple[str, ...]) -> list[Path]:
     found = (file for file in folder.iterdir() if file.suffix.lower() in extensions)
     return sorted(file for file in found if not file.name.startswith("."))
@@ -157,12 +167,18 @@ def _planes(image_file: Path, label_file: Path, row: dict[str, str], every: int)
         yield replace(whole, name=name, plane=plane)
 
 
+def _read_table(path: Path) -> tuple[list[str], list[CsvRow]]:
+    try:
+        return read_csv_rows(path.read_bytes())
+    except (OSError, InputError, csv.Error) as error:
+        raise InputError(f"Cannot read {path} ({str(error).rstrip('.')}): save it as CSV anew.") from error
+
+
 def _read_index(path: Path) -> dict[str, dict[str, str]]:
     for folder in (path, path.resolve().parent):
         index = folder / "index.csv"
         if index.is_file():
-            with index.open(newline="") as stream:
-                reader = csv.DictReader(stream)
-                if {"id", "group"} <= set(reader.fieldnames or ()):
-                    return {row["id"]: row for row in reader}
+            columns, rows = _read_table(index)
+            if {"id", "group"} <= set(columns):
+                return {row.cells["id"]: row.cells for row in rows if "id" in row.cells}
     return {}

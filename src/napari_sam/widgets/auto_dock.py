@@ -13,7 +13,8 @@ from napari.layers import Image, Labels, Layer, Shapes
 
 from napari_sam.config.auto import AutoSettings, load_auto_settings
 from napari_sam.errors import InputError
-from napari_sam.io.mask_files import read_masks, write_masks
+from napari_sam.io.mask_entries import left_out
+from napari_sam.io.mask_files import read_mask_entries, write_masks
 from napari_sam.ops.mask_record import MaskRecord
 from napari_sam.widgets.auto_form import AutoForm
 from napari_sam.widgets.auto_session import AutoSession
@@ -212,14 +213,17 @@ class AutoDock(ImageDock):
             The labels of the objects, empty with `as_prompts`.
         """
         image, plane = self._session.view.place()
-        records = [record for record in read_masks(path, plane.shape) if record.area]
+        found = read_mask_entries(path, plane.shape)
+        records, odd = found.records, left_out(found.problems, Path(path).name)
         view, name = self._session.view, Path(path).name
         if as_prompts:
             hand_over_boxes(self._viewer, image, [r.box for r in records], view.model, view.normalization)
-            self._reporter.say(f"{len(records)} boxes of {name} are in SAM Prompts.")
+            self._reporter.say(f"{len(records)} boxes of {name} are in SAM Prompts. {odd}".strip())
             return []
         labels = self._board.add_objects(records)
-        self._reporter.say(f"{len(labels)} of {len(records)} objects of {name} added; the others are there already.")
+        self._reporter.say(
+            f"{len(labels)} of {len(records)} objects of {name} added; the others are there already. {odd}".strip()
+        )
         return labels
 
     # for the mouse

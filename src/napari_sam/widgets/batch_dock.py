@@ -131,11 +131,12 @@ class BatchDock(Dock):
         self._form.where.setCurrentIndex(self._form.where.findData("local"))
         self._form.workers.setValue(workers)
 
-    def set_scheduler(self, address: str) -> None:
-        """Run on the workers of a Dask scheduler."""
+    def set_scheduler(self, address: str, security: str | Path = "") -> None:
+        """Run on the workers of a Dask scheduler; `security` is a file with certificates, if it asks for them."""
         self._check_idle()
         self._form.where.setCurrentIndex(self._form.where.findData("cluster"))
         self._form.scheduler.setText(address)
+        self._form.security.show_place(str(security))
 
     def set_segmenter(self, segmenter: Segmenter | None) -> None:
         """Let something else find the objects of a tile (see `segment_zarr`); None: the model."""
@@ -164,13 +165,14 @@ class BatchDock(Dock):
         cluster = self._form.where.currentData() == "cluster"
         address = self._form.scheduler.text().strip()
         if cluster and not address:
-            raise InputError("There is no address of a Dask scheduler: give one, as tcp://10.0.0.5:8786.")
+            raise InputError("There is no address of a Dask scheduler: give one, as tls://10.0.0.5:8786.")
         task = BatchTask(
             location=self._choice.location,
             output=self._choice.output,
             settings=self.settings,
             workers=self._form.workers.value(),
             scheduler=address if cluster else None,
+            scheduler_security=(self._form.security.line.text().strip() or None) if cluster else None,
             restart=restart,
             segmenter=self._segmenter,
             instead=self._choice.suggested_output,

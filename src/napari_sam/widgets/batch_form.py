@@ -82,8 +82,13 @@ class BatchForm(QWidget):
         self.workers.setSpecialValueText("as many workers as fit")
         self.workers.setToolTip("1: a thread of napari; more: processes of their own, some 2 GB of memory each")
         self.scheduler = QLineEdit()
-        self.scheduler.setPlaceholderText("tcp://HOST:8786")
+        self.scheduler.setPlaceholderText("tls://HOST:8786")
         self.scheduler.setToolTip("Address of a Dask scheduler whose workers see image and output under the same names")
+        self.security = PlaceRow(
+            "certificates, if it asks for them",
+            "YAML with the certificates by which the scheduler lets you in, as Dask's own configuration has them",
+            "Certificates (*.yaml *.yml *.json)",
+        )
         self.restart = QCheckBox("Begin anew and replace the labels")
         self.restart.setToolTip("Forget what an earlier job did; without it, the job goes on where it stopped")
         self.adopt = make_button("Take over its settings", "The settings with which the job that lies there was begun")
@@ -117,6 +122,7 @@ class BatchForm(QWidget):
         self.output.setVisible(self.into.currentData() == "apart")
         cluster = self.where.currentData() == "cluster"
         self.scheduler.setVisible(cluster)
+        self.security.setVisible(cluster)
         self.workers.setVisible(not cluster)
 
     def show_choice(self, choice: BatchChoice) -> None:
@@ -220,7 +226,7 @@ class BatchForm(QWidget):
         name = make_form([("Where", self.into), ("Name", self.editors.editors["label"].widget)])
         goal = make_group("Labels", name, self.output)
         runs = make_form([("Run on", self.where)])
-        plan = make_group("Job", runs, self.workers, self.scheduler, self.plan, self.adopt, self.restart)
+        plan = make_group("Job", runs, self.workers, self.scheduler, self.security, self.plan, self.adopt, self.restart)
         self._inputs = (source, search, goal, plan)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
