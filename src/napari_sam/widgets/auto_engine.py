@@ -12,6 +12,7 @@ from napari_sam.errors import OperationCancelled
 from napari_sam.widgets.findings import Region
 from napari_sam.widgets.loaded_model import LoadedModel
 from napari_sam.widgets.plane import Plane
+from napari_sam.widgets.stack_look import settings_of, stretch_of
 from napari_sam.widgets.work_step import WorkStep
 
 if TYPE_CHECKING:
@@ -142,7 +143,8 @@ class AutoEngine:
         model = self._model.get(task.model, lambda text: _reporter(text, emit))
         if self._cache is None:
             self._cache = EmbeddingCache()
-        return AutomaticMaskGenerator(model, task.settings, cache=self._cache)
+        settings = settings_of(task.normalization, model, task.settings)
+        return AutomaticMaskGenerator(model, settings, cache=self._cache)
 
     def _resumed(self, task: AutoTask, part: Part) -> Iterator[AutoProgress] | None:
         paused, self._paused = self._paused, None
@@ -153,7 +155,7 @@ class AutoEngine:
     ) -> Iterator[AutoProgress]:
         return generator.stream(
             part.read(),
-            normalization=task.normalization,
+            normalization=stretch_of(task.normalization),
             region=part.region,
             progress=_reporter("Looking at the image", emit),
         )
