@@ -23,6 +23,7 @@ from napari_sam.widgets.batch_runner import BatchResult, BatchRunner, BatchTask
 from napari_sam.widgets.dock import Dock, plain_viewer
 from napari_sam.widgets.layer_choice import LayerChoice
 from napari_sam.widgets.model_choice import ModelChoice
+from napari_sam.widgets.next_step import batch_step
 from napari_sam.widgets.reporter import without_argument
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from napari_sam.batch.segmenters import Segmenter
 
 __all__ = ["BatchDock"]
-
-WIDTH = 350  # room for everything unfolded and a scroll bar
 
 
 class BatchDock(Dock):
@@ -50,7 +49,6 @@ class BatchDock(Dock):
         viewer, form, runner = plain_viewer(napari_viewer), BatchForm(), BatchRunner()
         super().__init__(viewer, runner, form)
         self._runner = runner
-        self.setMinimumWidth(WIDTH)
         self._choice = BatchChoice()
         self._segmenter: Segmenter | None = None
         self._plan: Plan | None = None
@@ -182,6 +180,7 @@ class BatchDock(Dock):
         self._form.show_begun()
         self._reporter.say("Getting ready: loading the model, reading the image's brightness.")
         self._runner.start(task)
+        self._show_plan()
 
     def cancel(self) -> None:
         """Stop after the units at work; `run` goes on from there, also in another session."""
@@ -326,6 +325,7 @@ class BatchDock(Dock):
 
     def _show_plan(self, problem: str = "") -> None:
         self._form.show_plan(self._plan, self._rates.get(self._choice.kind, 0.0), problem)
+        self._reporter.guide(batch_step(self._runner.running, self._plan, bool(self._choice.location)))
 
     def _on_found(self, found: Found) -> None:
         self._form.found.setText(found.text)
