@@ -12,7 +12,6 @@ from napari_sam.errors import OperationCancelled
 from napari_sam.widgets.findings import Region
 from napari_sam.widgets.loaded_model import LoadedModel
 from napari_sam.widgets.plane import Plane
-from napari_sam.widgets.stack_look import settings_of, stretch_of
 from napari_sam.widgets.work_step import WorkStep
 
 if TYPE_CHECKING:
@@ -143,8 +142,7 @@ class AutoEngine:
         model = self._model.get(task.model, lambda text: _reporter(text, emit))
         if self._cache is None:
             self._cache = EmbeddingCache()
-        settings = settings_of(task.normalization, model, task.settings)
-        return AutomaticMaskGenerator(model, settings, cache=self._cache)
+        return AutomaticMaskGenerator(model, task.settings, cache=self._cache)
 
     def _resumed(self, task: AutoTask, part: Part) -> Iterator[AutoProgress] | None:
         paused, self._paused = self._paused, None
@@ -155,7 +153,7 @@ class AutoEngine:
     ) -> Iterator[AutoProgress]:
         return generator.stream(
             part.read(),
-            normalization=stretch_of(task.normalization),
+            normalization=task.normalization,
             region=part.region,
             progress=_reporter("Looking at the image", emit),
         )

@@ -15,7 +15,6 @@ from napari_sam.types import Prompts
 from napari_sam.widgets.candidates import Candidates
 from napari_sam.widgets.drafts import Draft
 from napari_sam.widgets.loaded_model import LoadedModel
-from napari_sam.widgets.stack_look import stretch_of
 
 if TYPE_CHECKING:
     from napari_sam.inference.normalization import Normalization
@@ -148,7 +147,7 @@ class Engine:
             report = _reporter(task, "Looking at the image", answer)
             report(0, 0)
             pixels = task.read()
-            predictor.set_image(pixels, normalization=stretch_of(task.normalization), progress=report)
+            predictor.set_image(pixels, normalization=task.normalization, progress=report)
             self._info = _describe(pixels, predictor)
             self._image_key = task.image
             if is_large(predictor.image_shape) and not self._warm:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_sam.errors import InputError
-from napari_sam.widgets.plane import Plane, PlaneView, base_level, current_plane, plane_reader, stack_planes
-from napari_sam.widgets.stack_look import StackLook
+from napari_sam.widgets.plane import Plane, current_plane, plane_reader
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -46,7 +45,6 @@ class ImageView(QObject):
         self.layer: Image | None = None
         self.model: str | Sam = "cells"
         self._normalization: str | tuple[float, float] = "auto"
-        self._look: tuple[Any, StackLook] | None = None
         self.number = next(_numbers)  # tells this image, seen in this way by this model, from any other
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.dims.events.connect(self._on_dims)
@@ -96,26 +94,12 @@ class ImageView(QObject):
         if normalization == "displayed":
             low, high = (float(limit) for limit in image.contrast_limits)
             normalization = "none" if image.rgb else (low, high)
-        if normalization == "auto":
-            normalization = self._stack_look(image, plane) or normalization
         return {
             "view": (self.number, plane),
             "model": self.model,
             "read": plane_reader(image, plane),
             "normalization": normalization,
         }
-
-    def _stack_look(self, image: Image, plane: Plane) -> StackLook | None:
-        """Return what settles the brightness of all planes at once, None for a single one."""
-        planes = stack_planes(image, plane)
-        if len(planes) == 1:
-            return None
-        key = self.number, plane.axes
-        if self._look is None or self._look[0] != key:
-            data, rgb = base_level(image), image.rgb
-            look = StackLook(lambda: [PlaneView(data, each, rgb=rgb) for each in planes], "auto")
-            self._look = key, look
-        return self._look[1]
 
     def _follow(self, layer: Image | None) -> None:
         if self.layer is not None:
