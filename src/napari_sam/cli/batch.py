@@ -17,6 +17,7 @@ from napari_sam.errors import InputError
 
 if TYPE_CHECKING:
     from napari_sam.batch.progress import BatchProgress
+    from napari_sam.config.batch import BatchSettings
 
 __all__ = ["batch"]
 
@@ -48,7 +49,10 @@ def batch(
         Path | None, typer.Option(help="YAML with the certificates by which that scheduler lets you in.")
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads of each worker; part of the result.")] = 1,
-    restart: Annotated[bool, typer.Option("--restart", help="Begin anew: forget the job, replace labels.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew: forget the job, replace its labels.")] = False,
+    replace_edits: Annotated[
+        bool, typer.Option("--replace-edits", help="Replace also labels that were edited by hand.")
+    ] = False,
     tile: Annotated[int, typer.Option(help="Side of the tiles in pixels.")] = 2048,
     overlap: Annotated[int, typer.Option(help="Overlap of tiles; above the size of the largest object.")] = 192,
     link: Annotated[str, typer.Option(help="Axis along which objects become one: z or t.")] = "",
@@ -63,12 +67,17 @@ def batch(
     retries: Annotated[int, typer.Option(help="How often to try again what failed.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    measure: Annotated[
+        Path | None, typer.Option(help="Also measure the objects: a table, .csv or .parquet; see `measure`.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print a summary on standard output.")] = False,
 ) -> None:
     """Segment tile by tile; run the same command again to go on after a stop."""
     from napari_sam.batch.segment_zarr import segment_zarr
     from napari_sam.config.auto import AutoSettings, load_auto_settings
     from napari_sam.config.batch import BatchSettings
+    from napari_sam.io.output_place import keep_inputs
+    from napari_sam.io.table_files import check_table_output
     from napari_sam.pipeline.auto_segment import fitting_preset
 
     auto = load_auto_settings(preset or fitting_preset(model), None, setting_values(set_ or (), AutoSettings))
@@ -98,6 +107,10 @@ def batch(
         auto=auto,
         ranking={} if threshold is None else {"threshold": threshold},
     )
+    if measure is not None:
+        check_table_output(measure)
+        read = [image, output or image, prompts or image, checkpoint or image]
+        keep_inputs(measure, read, "measurements")
     started = time.perf_counter()
     events = segment_zarr(
         image,
@@ -106,6 +119,7 @@ def batch(
         scheduler=scheduler,
         scheduler_security=scheduler_security,
         restart=restart,
+        replace_edits=replace_edits,
         settings=settings,
     )
     try:
@@ -114,7 +128,32 @@ def batch(
     except KeyboardInterrupt:
         typer.echo("The same command goes on from here.", err=True)
         raise
+    if measure is not None:
+        with plain_warnings():
+            _measure(finished, image, settings, measure)
     _report(finished, round(time.perf_counter() - started, 2), as_json=json)
+
+
+def _measure(finished: list[BatchProgress], image: str, settings: BatchSettings, path: Path) -> None:
+    """Write one table of all images that were segmented; of a plate it says which image a row is of."""
+    import pandas as pd
+
+    from napari_sam.io.large_image import open_large_image
+    from napari_sam.io.table_files import write_table
+    from napari_sam.pipeline.measure_files import measure_files
+
+    tables = []
+    for event in finished:
+        if event.output:
+            location = f"{image.rstrip('/')}/{event.item}" if event.item else image
+            size = settings.pixel_size
+            level = open_large_image(location, pixel_size=size).level if size else settings.level
+            table = measure_files(location, event.output, level=level)
+            if event.item:
+                table.insert(0, "image", event.item)
+            tables.append(table)
+    if tables:
+        write_table(path, pd.concat(tables, ignore_index=True))
 
 
 def _show(events: Iterator[BatchProgress]) -> Iterator[BatchProgress]:

@@ -16,6 +16,7 @@ from napari_sam.errors import InputError
 from napari_sam.io.dataset import list_images
 from napari_sam.io.file_kind import READABLE
 from napari_sam.io.images import read_image, stack_sides
+from napari_sam.paths import local_path
 
 __all__ = ["load_unlabelled"]
 
@@ -52,7 +53,7 @@ def load_unlabelled(
     problems: list[str] = []
     for source in sources:
         try:
-            files = _files(Path(source))
+            files = _files(local_path(source))
         except InputError as error:
             problems.append(str(error))
             continue

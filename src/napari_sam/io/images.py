@@ -16,6 +16,7 @@ from PIL import Image
 from napari_sam.errors import InputError
 from napari_sam.io.label_place import Place, nifti_affine, png_options, tiff_options
 from napari_sam.io.large_image import LargeImage, open_large_image
+from napari_sam.paths import local_path
 
 __all__ = [
     "check_output",
@@ -169,7 +170,7 @@ def write_labels(path: str | Path, labels: npt.NDArray[Any], place: Place | None
     InputError
         If the extension is unknown, the folder is missing, or the labels do not fit.
     """
-    path = Path(path)
+    path = local_path(path)
     check_output(path, stack=labels.ndim > 2)
     place = place.last(labels.ndim) if place is not None else None
     top = int(labels.max()) if labels.size else 0

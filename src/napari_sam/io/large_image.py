@@ -19,6 +19,7 @@ from napari_sam.io.image_level import ImageLevel, ImageRecord, axis_name, check_
 from napari_sam.io.label_place import Place
 from napari_sam.io.lazy_plane import LazyPlane
 from napari_sam.io.ome_metadata import is_plate, ome_attributes, read_ome_image, well_paths
+from napari_sam.io.output_place import inside
 from napari_sam.io.zarr_location import absolute, join, open_node, refused, transport_errors
 
 __all__ = ["ImageLevel", "LargeImage", "LazyPlane", "list_wells", "open_large_image"]
@@ -232,7 +233,7 @@ def list_wells(location: str | Path) -> list[str]:
     Raises
     ------
     InputError
-        If there is no Zarr, or the plate's metadata is damaged.
+        If there is no Zarr, or the plate's metadata is damaged or leads out of it.
     """
     location = absolute(location)
     if kind_of(location) != "zarr":
@@ -242,10 +243,12 @@ def list_wells(location: str | Path) -> list[str]:
         return []
     try:
         return [
-            join(location, well, str(field["path"]))
-            for well in well_paths(group)
+            join(location, well, inside(f"{location}/{well}", field["path"]))
+            for well in (inside(location, path) for path in well_paths(group))
             for field in ome_attributes(group[well])["well"]["images"]
         ]
+    except InputError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"The plate {location} has damaged metadata ({error}): write it anew.") from error
     except transport_errors() as error:

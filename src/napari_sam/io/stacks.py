@@ -14,6 +14,7 @@ from napari_sam.io.images import check_output, plane_index, read_plane, write_la
 from napari_sam.io.label_place import Place
 from napari_sam.io.large_image import LargeImage, open_large_image
 from napari_sam.io.lazy_plane import LazyPlane
+from napari_sam.paths import local_path
 
 __all__ = ["ImageStack", "check_stack_output", "open_stack", "write_label_stack"]
 
@@ -122,5 +123,5 @@ def write_label_stack(path: str | Path, labels: npt.NDArray[Any], place: Place |
     InputError
         If the extension is not one of these, or the disk does not take it.
     """
-    check_output(Path(path), stack=True)
+    check_output(local_path(path), stack=True)
     write_labels(path, labels, place)

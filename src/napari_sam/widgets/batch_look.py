@@ -130,7 +130,7 @@ class Plan:
             ]
         elif self.there:
             name = escape(self.label)
-            lines.append(f"<b>There are labels {name}</b> that no job made: choose another name, or begin anew.")
+            lines.append(f"<b>There are labels {name}</b> that no job made: choose another name, or tick both boxes.")
         return "<br>".join(lines)
 
 
@@ -171,7 +171,7 @@ def plan_job(found: Found, output: str | None, settings: BatchSettings) -> Plan:
     done: int | None = None
     record: dict[str, Any] | None = None
     for location, goal, _ in plan.images:
-        folder = job_folder(location, goal, settings.label).absolute()
+        folder = job_folder(location, goal, settings.label)
         known = read_parameters(folder)
         if known is not None:
             done = (done or 0) + _tiles_done(folder / "journal.jsonl")
