@@ -13,9 +13,9 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from tests.model.test_lite_net import published
 
 from napari_sam.model.lite_net import fold_lite_weights
-from tests.model.test_lite_net import published
 
 ROOT = Path(__file__).resolve().parents[2]
 SETS = ("dsb2018/train", "train_more/krd_wbc", "train_more/mushrooms", "dsb2018/val")
