@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -14,14 +15,15 @@ import numpy.typing as npt
 
 from napari_sam.config.batch import BatchSettings
 from napari_sam.errors import InputError
+from napari_sam.io import prompt_table
 from napari_sam.io.label_store import labels_exist
 from napari_sam.io.large_image import LargeImage, LazyPlane, open_large_image
-from napari_sam.io.prompt_table import PromptRow, read_prompt_table
-from napari_sam.io.zarr_location import is_remote
+from napari_sam.io.mask_entries import left_out
+from napari_sam.io.prompt_table import PromptRow, PromptTable, is_table, read_prompt_table
+from napari_sam.io.zarr_location import is_remote, join
 
-__all__ = ["check_prompts_source", "has_texts", "open_seeds", "prompts_of_plane"]
+__all__ = ["check_prompts_source", "has_texts", "open_seeds", "prompts_location", "prompts_of_plane"]
 
-TABLES = (".csv", ".geojson", ".json")
 BLOCK = 2048  # pixels a side that are read of seeds at once
 LARGEST_ID = 2**31 - 1
 
@@ -37,26 +39,27 @@ def check_prompts_source(settings: BatchSettings, image: LargeImage) -> str:
         If the table cannot be read, has objects of text alone or names planes that do not exist, or the seeds do not
         fit the image.
     """
-    if not _is_table(settings.prompts):
+    if not is_table(settings.prompts):
         seeds = open_seeds(settings.prompts, image)
         if is_remote(seeds.location):
             return seeds.location
         # as far as one can tell without reading them
         return "-".join(seeds.signature((0, 0, *seeds.shape), index) for index in seeds.planes())
-    rows = read_prompt_table(settings.prompts)
+    table = _table(settings.prompts, image)
+    if table.problems:
+        warnings.warn(left_out(table.problems, settings.prompts), UserWarning, stacklevel=2)
+    rows = table.rows
     for row in rows:
-        planes = [index for index in image.planes() if _on_plane(row, index)]
-        if len(planes) != 1:
+        count = _count_planes(row, image)
+        if count != 1:
             said = ", ".join(f"{axis}={k}" for axis, k in zip("tz", row.plane, strict=True) if k is not None)
             there = ", ".join(f"{axis} from 0 to {image.sizes[axis] - 1}" for axis in image.stacked)
             raise InputError(
-                f"Object {row.object_id} of {settings.prompts} is on {len(planes) or 'no'} planes "
+                f"Object {row.object_id} of {settings.prompts} is on {count or 'no'} planes "
                 f"({said or 'no t, no z'}): name one plane in the columns t and z ({there or 'the image has but one'})."
             )
-        if row.object_id > LARGEST_ID:
-            raise InputError(f"{settings.prompts} has the object_id {row.object_id}: give at most {LARGEST_ID}.")
-    for index in image.planes():
-        _check_objects([row for row in rows if _on_plane(row, index)], settings.prompts)
+    for group in _by_plane(rows, image.stacked).values():
+        _check_objects(group, settings.prompts)
     return hashlib.sha256(Path(settings.prompts).read_bytes()).hexdigest()
 
 
@@ -68,7 +71,7 @@ def has_texts(settings: BatchSettings) -> bool:
     InputError
         If the table cannot be read.
     """
-    return _is_table(settings.prompts) and any(row.text for row in _table(settings.prompts))
+    return is_table(settings.prompts) and prompt_table.has_texts(settings.prompts)
 
 
 def open_seeds(prompts: str, image: LargeImage) -> LargeImage:
@@ -79,8 +82,7 @@ def open_seeds(prompts: str, image: LargeImage) -> LargeImage:
     InputError
         If there is none, or its planes are not those of the image.
     """
-    inside = bool(image.version) and "/" not in prompts and labels_exist(image.location, prompts)
-    location = f"{image.location.rstrip('/')}/labels/{prompts}" if inside else prompts
+    location = _seeds_location(prompts, image)
     try:
         seeds = open_large_image(location)
     except InputError as error:
@@ -99,6 +101,11 @@ def open_seeds(prompts: str, image: LargeImage) -> LargeImage:
     return seeds.at_level(fitting[0])
 
 
+def prompts_location(settings: BatchSettings, image: LargeImage) -> str:
+    """Return where the prompts of a job lie: a table, or a label image of seeds."""
+    return settings.prompts if is_table(settings.prompts) else _seeds_location(settings.prompts, image)
+
+
 def prompts_of_plane(settings: BatchSettings, image: LargeImage, plane: int) -> Arrays:
     """Return the prompts of a plane, one a row, in the order that decides who keeps shared pixels.
 
@@ -115,8 +122,8 @@ def prompts_of_plane(settings: BatchSettings, image: LargeImage, plane: int) -> 
         If the seeds cannot be read or have numbers that are no labels.
     """
     index = image.planes()[plane]
-    if _is_table(settings.prompts):
-        return _from_rows([row for row in _table(settings.prompts) if _on_plane(row, index)])
+    if is_table(settings.prompts):
+        return _from_rows(_rows_by_plane(settings.prompts, image).get(tuple(index.values()), ()))
     pixels = open_seeds(settings.prompts, image).plane(index)
     ids, boxes = _seed_boxes(pixels)
     if settings.seeds == "point":
@@ -129,31 +136,62 @@ def prompts_of_plane(settings: BatchSettings, image: LargeImage, plane: int) -> 
     }
 
 
-def _is_table(prompts: str) -> bool:
-    return prompts.lower().endswith(TABLES)
+def _seeds_location(prompts: str, image: LargeImage) -> str:
+    inside = bool(image.version) and "/" not in prompts and labels_exist(image.location, prompts)
+    return join(image.location, "labels", prompts) if inside else prompts
 
 
-def _table(path: str) -> list[PromptRow]:
-    """Return the rows of a table, read once as long as it stays as it is."""
+def _table(path: str, image: LargeImage) -> PromptTable:
+    """Return the prompts of a table, read once as long as it stays as it is."""
+    return _read_table(path, image.shape, _written(path))
+
+
+def _rows_by_plane(path: str, image: LargeImage) -> dict[tuple[int, ...], list[PromptRow]]:
+    """Return the rows of a table by the index of their plane, sorted once as long as it stays as it is."""
+    return _sort_table(path, image.shape, _written(path), image.stacked)
+
+
+def _written(path: str) -> int:
     try:
         written = Path(path).stat().st_mtime_ns
     except OSError:  # reading it says what is wrong
         written = 0
-    return _read_table(path, written)
+    return written
 
 
 @lru_cache(maxsize=1)
-def _read_table(path: str, _written: int) -> list[PromptRow]:
-    return read_prompt_table(path)
+def _read_table(path: str, shape: tuple[int, int], _written: int) -> PromptTable:
+    return read_prompt_table(path, shape)
+
+
+@lru_cache(maxsize=1)
+def _sort_table(
+    path: str, shape: tuple[int, int], written: int, stacked: tuple[str, ...]
+) -> dict[tuple[int, ...], list[PromptRow]]:
+    return _by_plane(_read_table(path, shape, written).rows, stacked)
 
 
 def _sides(image: LargeImage) -> dict[str, int]:
     return {axis: side for axis, side in image.sizes.items() if axis != "c" and (axis in "yx" or side > 1)}
 
 
-def _on_plane(row: PromptRow, index: dict[str, int]) -> bool:
+def _count_planes(row: PromptRow, image: LargeImage) -> int:
+    """Return on how many planes a row is: on all where it does not say."""
     said = dict(zip("tz", row.plane, strict=True))
-    return all(index.get(axis, 0) == number for axis, number in said.items() if number is not None)
+    count = 1
+    for axis in {*said, *image.stacked}:
+        side, number = image.sizes.get(axis, 1), said.get(axis)
+        count *= side if number is None else int(0 <= number < side)
+    return count
+
+
+def _by_plane(rows: Sequence[PromptRow], stacked: tuple[str, ...]) -> dict[tuple[int, ...], list[PromptRow]]:
+    """Group rows by the index of their plane along the stacked axes, of which each names one plane."""
+    planes: dict[tuple[int, ...], list[PromptRow]] = {}
+    for row in rows:
+        said = dict(zip("tz", row.plane, strict=True))
+        planes.setdefault(tuple(said.get(axis) or 0 for axis in stacked), []).append(row)
+    return planes
 
 
 def _check_objects(rows: Sequence[PromptRow], name: str) -> None:
@@ -180,10 +218,10 @@ def _check_objects(rows: Sequence[PromptRow], name: str) -> None:
 
 def _as_box(row: PromptRow) -> PromptRow:
     """Let a polygon stand for its box: a mask would be as large as the image."""
-    if row.kind != "polygon":
+    if row.record is None:
         return row
-    rows, cols = zip(*row.vertices, strict=True)
-    return replace(row, kind="box", row=min(rows), col=min(cols), row1=max(rows), col1=max(cols))
+    row0, col0, row1, col1 = row.record.box
+    return replace(row, kind="box", row=row0, col=col0, row1=row1, col1=col1, record=None)
 
 
 def _from_rows(rows: Sequence[PromptRow]) -> Arrays:

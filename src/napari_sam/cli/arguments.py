@@ -6,14 +6,14 @@ import dataclasses
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import typer
 
 from napari_sam.errors import InputError
+from napari_sam.paths import local_path
 
-__all__ = ["keep_image", "numbers", "plain_warnings", "setting_values", "stretch"]
+__all__ = ["at_home", "numbers", "plain_warnings", "setting_values", "stretch"]
 
 
 def numbers(text: str, kind: type, option: str) -> tuple[Any, ...]:
@@ -47,16 +47,10 @@ def stretch(text: str) -> str | tuple[float, float]:
     return values[0], values[1]
 
 
-def keep_image(output: Path, image: Path) -> None:
-    """Refuse to write over the image.
-
-    Raises
-    ------
-    InputError
-        If the output is the image.
-    """
-    if output.absolute() == image.absolute():
-        raise InputError(f"The labels would replace the image {image}: give another --output.")
+def at_home(argument: str) -> str:
+    """Return a word of the command line with `~/` as the home folder, which shells leave in `--option=~/file`."""
+    name, sign, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return f"{name}{sign}{local_path(value)}" if value.startswith(("~/", "~\\")) else argument
 
 
 def setting_values(pairs: Sequence[str], settings: type) -> dict[str, Any]:

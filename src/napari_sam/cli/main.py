@@ -9,15 +9,18 @@ from collections.abc import Sequence
 import typer
 
 import napari_sam
+from napari_sam.cli.arguments import at_home, plain_warnings
 from napari_sam.cli.auto import auto
 from napari_sam.cli.batch import batch
 from napari_sam.cli.demo import demo
 from napari_sam.cli.embed import embed
 from napari_sam.cli.evaluate import app as evaluate_app
 from napari_sam.cli.export import export
+from napari_sam.cli.measure import measure
 from napari_sam.cli.models import app as models_app
 from napari_sam.cli.pretrain import pretrain
 from napari_sam.cli.segment import segment
+from napari_sam.cli.several import several
 from napari_sam.cli.train import train
 from napari_sam.cli.train_text import train_text
 from napari_sam.errors import NapariSamError
@@ -54,10 +57,11 @@ def _options(
 
 app.command()(demo)
 app.add_typer(models_app, name="models")
-app.command()(segment)
-app.command()(auto)
-app.command()(embed)
-app.command()(batch)
+app.command()(several(segment, suffix=".tif"))
+app.command()(several(auto, suffix=".tif"))
+app.command()(several(embed, skips=False))
+app.command()(several(batch, suffix=".zarr", skips=False))
+app.command()(measure)
 app.command()(train)
 app.command()(train_text)
 app.command()(pretrain)
@@ -72,10 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     verbose = "--verbose" in arguments
-    arguments = [argument for argument in arguments if argument != "--verbose"]
+    arguments = [at_home(argument) for argument in arguments if argument != "--verbose"]
     command = typer.main.get_command(app)
     try:
-        status = command.main(arguments, prog_name="napari-sam", standalone_mode=False)
+        with plain_warnings():
+            status = command.main(arguments, prog_name="napari-sam", standalone_mode=False)
         if status == INTERRUPTED:  # newer versions of typer turn the exception into a status
             raise KeyboardInterrupt
         return status if isinstance(status, int) else 0
@@ -84,6 +89,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         else:
             typer.echo(str(error), err=True)
+        return 2
+    except OSError as error:  # a disk that is full or gone, whatever was being read or written
+        if verbose:
+            traceback.print_exc()
+        else:
+            where = f" at {error.filename}" if error.filename else ""
+            typer.echo(
+                f"The system refused to go on{where} ({error.strerror or error}): check disk and folders.", err=True
+            )
         return 2
     except MemoryError as error:
         if verbose:

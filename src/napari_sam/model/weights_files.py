@@ -10,12 +10,13 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch
+import platformdirs
 
 from napari_sam.errors import InputError
-from napari_sam.model.registry import ModelRow, bundled_file, cache_folder, find_model, register_user_model
+from napari_sam.model.folders import cache_folder
+from napari_sam.model.registry import ModelRow, bundled_file, find_model, register_user_model, weights_file
 
-__all__ = ["FoundFile", "find_file", "import_model", "is_verified", "other_folders", "verify_file"]
+__all__ = ["FoundFile", "find_file", "import_model", "is_here", "is_verified", "other_folders", "verify_file"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +42,13 @@ class FoundFile:
 
 def other_folders() -> tuple[Path, ...]:
     """Return the folders in which other tools keep the same files."""
-    micro_sam = os.environ.get("MICROSAM_CACHEDIR") or pooch.os_cache("micro_sam")
+    micro_sam = os.environ.get("MICROSAM_CACHEDIR") or platformdirs.user_cache_dir("micro_sam")
     home = Path.home() / ".cache"
     return home / "napari-segment-anything", home / "micro_sam/models", Path(micro_sam) / "models"
 
 
 def find_file(row: ModelRow) -> FoundFile | None:
-    """Look for a model's weights: in the package, in the cache, in the folders of other tools.
+    """Look for a model's weights: in the package, in the cache, in the user's data, in the folders of other tools.
 
     A file is hashed when it is met for the first time, and again only if its size or time has changed. A wrong file
     in the cache is reported as damaged if there is no right one anywhere; wrong files of other tools do not count.
@@ -55,21 +56,32 @@ def find_file(row: ModelRow) -> FoundFile | None:
     bundled = bundled_file(row)
     if bundled is not None:
         return FoundFile(path=bundled, state="bundled")
-    file = cache_folder() / row.file
+    file = weights_file(row)
     if is_verified(file, row):
         return FoundFile(path=file, state="downloaded" if row.urls else "imported")
-    if row.urls:
-        names = sorted({row.file, *row.other_names})
-        for copy in (folder / name for folder in other_folders() for name in names):
-            if is_verified(copy, row):
-                return FoundFile(path=copy, state="found elsewhere")
+    for copy in _copies(row):
+        if is_verified(copy, row):
+            return FoundFile(path=copy, state="found elsewhere")
     return FoundFile(path=file, state="damaged") if file.is_file() else None
+
+
+def is_here(row: ModelRow) -> bool:
+    """Tell, at once, whether there is a file that may be a model's weights, so that nothing need be downloaded."""
+    return any(file.is_file() for file in (weights_file(row), *_copies(row)))
+
+
+def _copies(row: ModelRow) -> list[Path]:
+    """Return where other tools may have left a model's weights."""
+    names = sorted({row.file, *row.other_names}) if row.urls else []
+    return [folder / name for folder in other_folders() for name in names]
 
 
 def verify_file(file: Path, row: ModelRow) -> bool:
     """Tell whether a file has the model's published hash, reading all of it."""
     if not file.is_file() or not row.known_hash:
         return False
+    import pooch
+
     algorithm, _, value = row.known_hash.partition(":")
     right = pooch.file_hash(str(file), alg=algorithm) == value
     if right:
@@ -117,8 +129,8 @@ def import_model(name: str, file: Path) -> ModelRow:
         raise InputError(f"The name {name!r} belongs to the bundled model: import the file under another name.")
     else:
         row = _describe(name, file)
-    _copy(file, cache_folder() / row.file)
-    _remember(cache_folder() / row.file, row)
+    _copy(file, weights_file(row))
+    _remember(weights_file(row), row)
     if not row.urls:
         register_user_model(row)
     return row
@@ -126,6 +138,8 @@ def import_model(name: str, file: Path) -> ModelRow:
 
 def _describe(name: str, file: Path) -> ModelRow:
     """Make the row of a user's file, once it is known to load."""
+    import pooch
+
     from napari_sam.model.build import SPECS, build_from_spec
     from napari_sam.model.checkpoint import guess_architecture, load_weights, read_state_dict
     from napari_sam.model.clip_towers import guess_clip
@@ -165,7 +179,7 @@ def _copy(file: Path, target: Path) -> None:
         part.unlink(missing_ok=True)
         raise InputError(
             f"Cannot copy {file} to {target} ({error.strerror}): "
-            "make room there, or set NAPARI_SAM_CACHE to a folder that you can write to."
+            "make room there, or set NAPARI_SAM_DATA (downloads: NAPARI_SAM_CACHE) to a folder that you can write to."
         ) from error
 
 

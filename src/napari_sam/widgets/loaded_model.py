@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from napari_sam.model.torch_imports import load_torch_libraries
+
 if TYPE_CHECKING:
     from napari_sam.model.sam import Sam
 
@@ -36,9 +38,10 @@ class LoadedModel:
         key = model if isinstance(model, str) else id(model)
         if self._model is None or key != self._key:
             if isinstance(model, str):
+                say(f"Loading the model {model}")(0, 0)
+                load_torch_libraries()
                 from napari_sam.model.load import load_model
 
-                say(f"Loading the model {model}")(0, 0)
                 loaded = _in_use.get(model)
                 if loaded is None:
                     loaded = _in_use[model] = load_model(model, progress=say(f"Downloading {model}"))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
+    from napari_sam.model.sam import Sam
     from napari_sam.widgets.candidates import Candidate
 
 __all__ = ["PromptSession"]
@@ -68,6 +69,7 @@ class PromptSession(QObject):
         self._settled = True  # False while a prompt is being dragged
         self._last_state = self._state()
         self._error: BaseException | None = None
+        self._lost: BaseException | None = None  # why a model that was chosen could not be had
         self._open = True
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -118,14 +120,24 @@ class PromptSession(QObject):
         return self._choice_of(self.current) if self.current else 0
 
     @property
+    def only_background(self) -> bool:
+        """Tell whether all that was said of the displayed plane is what does not belong to an object."""
+        return self._place is not None and not self.drafts and bool(self.layers.read(*self._place)[0])
+
+    @property
     def busy(self) -> bool:
         """Tell whether anything is still to come."""
         return self.service.busy or self._timer.isActive()
 
     def take_error(self) -> BaseException | None:
-        """Return the error of the last prediction, once."""
-        error, self._error = self._error, None
+        """Return the error of the last prediction, or of a model that could not be had, once."""
+        error, self._error, self._lost = self._lost or self._error, None, None
         return error
+
+    def go_back(self, model: Sam | str, error: BaseException) -> None:
+        """Take the model of before, as the chosen one could not be had; what was asked for is asked of it."""
+        self._lost = error
+        self.view.set_model(model)
 
     # what the user does
 
@@ -235,7 +247,7 @@ class PromptSession(QObject):
         self._drafts[plane] = drafts = self._read_drafts(image, plane)
         fresh = [i for i, draft in enumerate(drafts) if draft.number not in before]
         self._current = fresh[-1] if fresh else min(self._current, max(len(drafts) - 1, 0))
-        self.said.emit("" if drafts else self._hint(image, plane))
+        self.said.emit("" if drafts else self._hint())
         if self._settled:
             self._record_change()
         self.service.keep({step.number for draft in drafts for step in draft.lineage[-2:]})
@@ -249,10 +261,7 @@ class PromptSession(QObject):
         )
         return tuple(evolve(self._drafts.get(plane, ()), objects, self._choice_of))
 
-    def _hint(self, image: Image, plane: Plane) -> str:
-        points, _ = self.layers.read(image, plane)
-        if points:
-            return "Only background so far: click on the object, too."
+    def _hint(self) -> str:
         return f"Labels are saved in {self.target.place} as you go." if self.target.place else ""
 
     def _leave_plane(self) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from zarr.core.sync import collect_aiterator
 
 from napari_sam.errors import InputError
 from napari_sam.io.label_pyramid import nearest_indices
@@ -132,6 +131,8 @@ def _above(below: int, side: int, changed: range) -> range:
 
 def _search_highest(store: LabelStore) -> int:
     """Read what was ever written; a block of background has no file."""
+    from zarr.core.sync import collect_aiterator
+
     array, highest = store.array, 0
     written = set(collect_aiterator(array.store.list_prefix(array.path)))
     sides = array.shards or array.chunks

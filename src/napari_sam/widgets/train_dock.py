@@ -6,17 +6,18 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import napari
 from napari.layers import Image, Labels, Layer
-from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog
+from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_sam.errors import InputError
-from napari_sam.model.registry import user_models
+from napari_sam.model.registry import check_name, user_models
 from napari_sam.widgets.dock import Dock, plain_viewer
 from napari_sam.widgets.layer_choice import LayerChoice, find_layer, first_image, is_image
 from napari_sam.widgets.model_choice import ModelChoice
+from napari_sam.widgets.next_step import train_step
 from napari_sam.widgets.overlay import is_overlay
 from napari_sam.widgets.reporter import without_argument
 from napari_sam.widgets.train_data import LayerPair
@@ -158,8 +159,6 @@ class TrainDock(Dock):
             If a run is going on, there is nothing to learn from, or the name is not usable. What only reading the data
             shows comes later, see `wait_idle`.
         """
-        from napari_sam.training.finetune_result import check_name
-
         self._check_idle()
         if not self.data:
             raise InputError(
@@ -184,6 +183,7 @@ class TrainDock(Dock):
         self._form.scores.clear()
         self._reporter.say("Getting ready.")
         self._runner.start(task)
+        self._show_next_step()
 
     def cancel(self) -> None:
         """Stop within one step; the best weights so far become the model."""
@@ -227,6 +227,8 @@ class TrainDock(Dock):
         form.mode.activated.connect(without_argument(self._refresh))
         form.name.textEdited.connect(self._on_name)
         self._models.picked.connect(self._on_model)
+        for choice in (self._images, self._labels):
+            choice.picked.connect(self._show_next_step)
         self._sources.changed.connect(self._refresh)
         runner.progressed.connect(form.show_progress)
         runner.learnt.connect(form.plot.add_loss)
@@ -260,6 +262,11 @@ class TrainDock(Dock):
         self._model = model
         self._refresh()
 
+    def _go_back(self, error: BaseException) -> None:
+        """Start from the last model that can be had."""
+        if (model := self._models.fall_back(error)) is not None:
+            self._on_model(cast("Sam | str", model))
+
     def _on_name(self, text: str) -> None:
         self._own_name = bool(text)
 
@@ -273,6 +280,12 @@ class TrainDock(Dock):
         elif not self._runner.running:
             self._form.memory.setText("Estimating the memory…")
             self._runner.estimate(self._model, self.settings)
+        self._show_next_step()
+
+    def _show_next_step(self, _layer: Layer | None = None) -> None:
+        paired = self._images.chosen is not None and self._labels.chosen is not None
+        learnt = self._result.name if self._result is not None else ""
+        self._reporter.guide(train_step(self._runner.running, paired, bool(self.data), learnt))
 
     def _on_estimate(self, found: Estimate | BaseException) -> None:
         if isinstance(found, Estimate):
@@ -296,12 +309,13 @@ class TrainDock(Dock):
 
     def _on_saved(self, what: Saved) -> None:
         self._result = what
-        _add_to_lists(what.name)
+        _add_to_lists()
         self._reporter.say(_outcome(what))
 
     def _on_ended(self, error: BaseException | None) -> None:
         if error is not None:
             self._reporter.report(error)
+            self._go_back(error)
         elif self._result is None:
             self._reporter.say("Stopped before anything was learnt: nothing was saved.")
         self._models.refresh()
@@ -326,15 +340,11 @@ def _outcome(what: Saved) -> str:
     )
 
 
-def _add_to_lists(name: str) -> None:
-    """Let every open dock offer a model, leaving its choice as it is."""
+def _add_to_lists() -> None:
+    """Let every open dock offer the user's models, leaving its choice as it is."""
     for window in QApplication.topLevelWidgets():
         for choice in window.findChildren(ModelChoice):
-            combo = choice.parent()
-            if isinstance(combo, QComboBox):
-                chosen = combo.currentIndex()
-                choice.choose(name)
-                combo.setCurrentIndex(chosen)
+            choice.refresh()
 
 
 def _free(name: str) -> str:
