@@ -123,9 +123,9 @@ def batch_step(running: bool, plan: Plan | None, located: bool) -> str:
     return "Press Go on to do the rest." if plan.done < plan.tiles else "All is done: press Open result."
 
 
-def strange_image(model: str | Sam) -> str:
+def strange_image(model: str | Sam, instead: str = "a box around the object") -> str:
     """Say that a model seems not to know an image, and what to try."""
-    return f"`{_name(model)}` may not know this kind of image: try a box around the object, or another model."
+    return f"`{_name(model)}` may not know this kind of image: try {instead}, or another model."
 
 
 def _name(model: str | Sam) -> str:

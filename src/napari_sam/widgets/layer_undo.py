@@ -1,0 +1,63 @@
+"""Ctrl+Z while the labels layer of a dock is selected: strokes of the brush by napari, everything else by the dock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+
+__all__ = ["LayerUndo"]
+
+UNDO, REDO = "Ctrl+Z", "Ctrl+Shift+Z"
+
+
+class LayerUndo:
+    """Share the two keys of one labels layer between napari's undo of strokes and a dock's.
+
+    What happened last is taken back first. napari binds its own undo to every labels layer, which would otherwise get
+    the key even where there is no stroke to take back.
+
+    Parameters
+    ----------
+    last_step
+        Returns the dock's last step, which it would take back next; None if there is none.
+    undo, redo
+        The dock's.
+    """
+
+    def __init__(self, last_step: Callable[[], object], undo: Callable[[], object], redo: Callable[[], object]) -> None:
+        self._last_step, self._undo, self._redo = last_step, undo, redo
+        self._layer: Labels | None = None
+        self._painted_after: object = None  # the dock's last step at the time of the last stroke
+
+    def follow(self, layer: Labels | None) -> None:
+        """Take the keys of a layer, and give back those of the one before."""
+        if layer is self._layer:
+            return
+        if self._layer is not None:
+            self._layer.events.paint.disconnect(self._on_paint)
+            for key in (UNDO, REDO):
+                self._layer.bind_key(key, None)
+        self._layer = layer
+        if layer is not None:
+            layer.events.paint.connect(self._on_paint)
+            layer.bind_key(UNDO, self._on_undo, overwrite=True)
+            layer.bind_key(REDO, self._on_redo, overwrite=True)
+
+    def _on_paint(self, _event: Any) -> None:
+        self._painted_after = self._last_step()
+
+    def _on_undo(self, layer: Labels) -> None:
+        step = self._last_step()
+        if layer._undo_history and (step is None or step is self._painted_after):
+            layer.undo()
+        else:
+            self._undo()
+
+    def _on_redo(self, layer: Labels) -> None:
+        if layer._redo_history:
+            layer.redo()
+        else:
+            self._redo()
