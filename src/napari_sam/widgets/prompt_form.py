@@ -54,11 +54,17 @@ class PromptForm(QWidget):
         polarity.addButton(self.positive)
         polarity.addButton(self.negative)
         self.tools = {
-            "point": make_button("Click", "Click on an object; hold Shift to click on what is not part of it"),
-            "rectangle": make_button("Box", "Drag a box around an object"),
-            "ellipse": make_button("Ellipse", "Drag an ellipse over an object; it snaps to the outline"),
-            "polygon": make_button("Polygon", "Click around an object, double-click to end; it snaps to the outline"),
-            "path": make_button("Scribble", "Click along an object, double-click to end"),
+            "point": make_button(
+                "Click", "Click on an object; hold Shift to click on what is not part of it", checkable=True
+            ),
+            "rectangle": make_button("Box", "Drag a box around an object", checkable=True),
+            "ellipse": make_button(
+                "Ellipse", "Drag an ellipse over an object; it snaps to the outline", checkable=True
+            ),
+            "polygon": make_button(
+                "Polygon", "Click around an object, double-click to end; it snaps to the outline", checkable=True
+            ),
+            "path": make_button("Scribble", "Press, drag along the object, release", checkable=True),
         }
         self.one_per_shape = QCheckBox("One object per shape")
         self.one_per_shape.setToolTip(
