@@ -77,6 +77,29 @@ def test_a_stroke_is_taken_back_by_napari_before_the_step_below_it(dock: AutoDoc
     assert len(dock.objects) == 6
 
 
+def test_strokes_and_steps_come_and_go_in_the_order_in_which_they_were_made(dock: AutoDock) -> None:
+    layer = dock.labels_layer
+    assert layer is not None
+    dock.viewer.layers.selection.active = layer  # type: ignore[attr-defined]
+    layer.brush_size = 2
+    states = [layer.data.copy()]
+    layer.paint((35, 45), 98)
+    dock.wait_idle()
+    states.append(layer.data.copy())
+    dock.delete(int(layer.data[7, 7]))
+    states.append(layer.data.copy())
+    layer.paint((35, 35), 99)
+    dock.wait_idle()
+    states.append(layer.data.copy())
+    assert all((a != b).any() for a, b in zip(states, states[1:], strict=False))
+    for expected in reversed(states[:-1]):
+        press(dock, "Ctrl+Z")
+        np.testing.assert_array_equal(layer.data, expected)
+    for expected in states[1:]:
+        press(dock, "Ctrl+Shift+Z")
+        np.testing.assert_array_equal(layer.data, expected)
+
+
 def test_keys_are_shown_and_belong_to_the_dock_that_was_used_last(dock: AutoDock) -> None:
     form = dock._form
     shown = " ".join(label.text() for label in form.findChildren(type(form.count).__mro__[1]))

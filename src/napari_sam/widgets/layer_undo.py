@@ -30,7 +30,8 @@ class LayerUndo:
     def __init__(self, last_step: Callable[[], object], undo: Callable[[], object], redo: Callable[[], object]) -> None:
         self._last_step, self._undo, self._redo = last_step, undo, redo
         self._layer: Labels | None = None
-        self._painted_after: object = None  # the dock's last step at the time of the last stroke
+        self._done: list[object] = []  # the dock's last step at the time of each stroke
+        self._undone: list[object] = []  # likewise of the strokes that were taken back
 
     def follow(self, layer: Labels | None) -> None:
         """Take the keys of a layer, and give back those of the one before."""
@@ -40,24 +41,32 @@ class LayerUndo:
             self._layer.events.paint.disconnect(self._on_paint)
             for key in (UNDO, REDO):
                 self._layer.bind_key(key, None)
-        self._layer = layer
+        self._layer, self._done, self._undone = layer, [], []
         if layer is not None:
+            self._done = [self._last_step()] * len(layer._undo_history)
             layer.events.paint.connect(self._on_paint)
             layer.bind_key(UNDO, self._on_undo, overwrite=True)
             layer.bind_key(REDO, self._on_redo, overwrite=True)
 
     def _on_paint(self, _event: Any) -> None:
-        self._painted_after = self._last_step()
+        self._done.append(self._last_step())
+        self._undone.clear()
 
     def _on_undo(self, layer: Labels) -> None:
-        step = self._last_step()
-        if layer._undo_history and (step is None or step is self._painted_after):
+        if self._is_stroke_next(self._done, len(layer._undo_history)):
+            self._undone.append(self._done.pop())
             layer.undo()
         else:
             self._undo()
 
     def _on_redo(self, layer: Labels) -> None:
-        if layer._redo_history:
+        if self._is_stroke_next(self._undone, len(layer._redo_history)):
+            self._done.append(self._undone.pop())
             layer.redo()
         else:
             self._redo()
+
+    def _is_stroke_next(self, steps: list[object], known: int) -> bool:
+        """Tell whether the last stroke was painted where the dock is now; napari knows only the last strokes."""
+        del steps[: max(0, len(steps) - known)]
+        return bool(steps) and steps[-1] is self._last_step()
