@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -24,7 +24,7 @@ from napari_sam.io.label_group import (
     plain_errors,
     sync_chunks,
 )
-from napari_sam.io.label_metadata import describe_labels, level_count, set_colors, set_properties
+from napari_sam.io.label_metadata import add_colors, describe_labels, level_count, set_colors, set_properties
 from napari_sam.io.label_pyramid import LevelPlan, coarsen, create_level, plan_levels
 from napari_sam.io.large_image import LargeImage
 from napari_sam.io.ome_metadata import ome_attributes
@@ -150,6 +150,21 @@ class LabelStore:
                 set_properties(labels, {label: {"text": text} for label, text in texts.items()})
             labels.attrs[PROVENANCE] = dict(record)
             consolidate_again(group)
+
+    def add_colors(self, added: Iterable[int]) -> bool:
+        """Give labels that were added colours, where the metadata list any; tell whether they do.
+
+        Raises
+        ------
+        InputError
+            If the disk does not take it.
+        """
+        with plain_errors(self.path, "write to"):
+            group = open_group(self.location, "r+")
+            listed, changed = add_colors(group[FOLDER + self.name], added)
+            if changed:
+                consolidate_again(group)
+        return listed
 
     @property
     def provenance(self) -> dict[str, Any] | None:

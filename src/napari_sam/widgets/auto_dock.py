@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ from napari_sam.widgets.plane import base_level
 from napari_sam.widgets.prompt_handover import hand_over_boxes, hand_over_label
 from napari_sam.widgets.prompt_layers import is_prompt_layer
 from napari_sam.widgets.reporter import without_argument
+from napari_sam.widgets.shutdown import at_end
 from napari_sam.widgets.view_region import draw_region, show_plane
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class AutoDock(ImageDock):
             napari_viewer, self._session, self._form.tools, self._form.merge, self._object_actions()
         )
         choices = self._images, self._shapes, self._targets
-        self._end = partial(_let_go, self._tools, choices, self._session)  # knows nothing of self
+        self._end = at_end(_let_go, self._tools, choices, self._session)  # knows nothing of self
         self._connect()
         if (image := first_image(napari_viewer)) is not None:
             self.set_image(image)

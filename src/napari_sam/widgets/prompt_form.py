@@ -32,6 +32,15 @@ class PromptForm(QWidget):
         self.model = make_combo("The model that finds outlines; `cells` comes with the package and needs no download")
         self.stretch = make_brightness()
         self.labels = make_combo("The labels layer that accepted objects are written to")
+        self.place = make_combo(
+            "Where new labels of this Zarr image go: beside it into a Zarr of their own, or into its folder `labels`"
+        )
+        self.place.addItem("beside the image", "beside")
+        self.place.addItem("into the image", "inside")
+        self.place_row = QWidget()
+        row = make_form([("New labels go", self.place)])
+        row.setContentsMargins(0, 0, 0, 0)
+        self.place_row.setLayout(row)
         self.positive = make_button(
             "Object", "Clicks and scribbles say: this is part of the object (W)", checkable=True
         )
@@ -115,7 +124,13 @@ class PromptForm(QWidget):
             actions.addWidget(button, i // 2, i % 2)
         layout.addWidget(make_group("Candidates", self.candidates, actions))
         layout.addWidget(
-            make_group("Labels", make_form([("Write to", self.labels)]), self.keep_existing, self.paint_by_hand)
+            make_group(
+                "Labels",
+                make_form([("Write to", self.labels)]),
+                self.place_row,
+                self.keep_existing,
+                self.paint_by_hand,
+            )
         )
         layout.addLayout(make_row(self.progress, self.cancel))
         layout.addWidget(self.status)
@@ -127,6 +142,12 @@ class PromptForm(QWidget):
             part.setSizePolicy(policy)
             part.hide()
         self.cancel.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+
+    def show_place(self, place: str | None) -> None:
+        """Show where new labels go, or with None that there is nothing to choose."""
+        self.place_row.setVisible(place is not None)
+        if place is not None:
+            self.place.setCurrentIndex(self.place.findData(place))
 
 
 def _dot(color: str) -> QIcon:

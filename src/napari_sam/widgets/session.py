@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -52,7 +53,7 @@ class PromptSession(QObject):
         super().__init__()
         self.view = ImageView(viewer)
         self.layers = PromptLayers(viewer, self._on_prompts)
-        self.target = LabelTarget(viewer)
+        self.target = LabelTarget(viewer, self.failed.emit)
         self.preview = Preview(viewer)
         self.service = PredictionService()
         self.history: History[Step] = History()
@@ -192,20 +193,30 @@ class PromptSession(QObject):
             self._finish(*self._place, [draft], ())
 
     def undo(self) -> None:
-        """Take back the last change of a prompt, discard or accept."""
+        """Take back the last change of a prompt, discard or accept; pixels that anyone changed since stay.
+
+        Raises
+        ------
+        InputError
+            If labels cannot be taken back, since they were replaced or cannot be written.
+        """
         self._update_now()
-        if (step := self.history.undo()) is not None:
-            for written in reversed(step.written):
-                self.journal.undo(self.target.undo(written))
-            self._restore(step.before)
+        if (step := self.history.last) is not None:
+            done, problem = self.target.revert_all(step.written[::-1])
+            self.history.undo(replace(step, written=tuple(written for written, _ in done[::-1])))
+            for each in done:
+                self.journal.undo(*each)
+            self._restore(step.before, problem)
 
     def redo(self) -> None:
-        """Do again what was taken back last."""
+        """Do again what was taken back last, likewise."""
         self._update_now()
-        if (step := self.history.redo()) is not None:
-            for written in step.written:
-                self.journal.redo(self.target.redo(written))
-            self._restore(step.after)
+        if (step := self.history.next) is not None:
+            done, problem = self.target.revert_all(step.written)
+            self.history.redo(replace(step, written=tuple(written for written, _ in done)))
+            for each in done:
+                self.journal.redo(*each)
+            self._restore(step.after, problem)
 
     # from prompts to predictions
 
@@ -220,6 +231,7 @@ class PromptSession(QObject):
 
     def _update(self) -> None:
         """Read the prompts on the displayed plane and ask for what is not predicted yet."""
+        self.view.check_model()
         try:
             image, plane = self.view.place()
         except InputError as error:
@@ -253,6 +265,9 @@ class PromptSession(QObject):
         points, _ = self.layers.read(image, plane)
         if points:
             return "Only background so far: click on the object, too."
+        if self.target.asks_place:
+            where = "into" if self.target.place_of_new == "inside" else "beside"
+            return f"The first label makes labels on disk, {where} the image: choose where under Labels."
         return f"Labels are saved in {self.target.place} as you go." if self.target.place else ""
 
     def _leave_plane(self) -> None:
@@ -280,12 +295,14 @@ class PromptSession(QObject):
             self.history.record(Step(self._last_state, state))
         self._last_state = state
 
-    def _restore(self, state: SessionState) -> None:
+    def _restore(self, state: SessionState, problem: InputError | None = None) -> None:
         if self.view.layer is not None:
             self.layers.restore(state.content, self.view.layer)
         self._seeds, self._drafts, self._choices = dict(state.seeds), dict(state.drafts), dict(state.choices)
         self._last_state = state
         self._update()
+        if problem is not None:
+            raise problem
 
     # labels
 
@@ -316,8 +333,8 @@ class PromptSession(QObject):
         candidate = self._candidates_of(draft)[choice]
         patch = candidate.patch if label is None else candidate.fill(self.service.results[draft.number].window)
         overwrite = not self._keep_existing
-        written = self.target.write(image, plane, patch, label=label, overwrite=overwrite)
-        self.journal.commit(draft, choice, candidate.digest, written, overwrite=overwrite)
+        written, drawn = self.target.write(image, plane, patch, label=label, overwrite=overwrite)
+        self.journal.commit(draft, choice, candidate.digest, written, drawn, overwrite=overwrite)
         return written
 
     def _finish(self, image: Image, plane: Plane, drafts: list[Draft], written: tuple[Written, ...]) -> None:
