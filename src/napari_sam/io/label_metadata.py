@@ -88,28 +88,23 @@ def set_colors(group: Any, count: int) -> None:
     _update(group, image_label=entry)
 
 
-def add_colors(group: Any, labels: Iterable[int]) -> tuple[bool, bool]:
-    """Give labels colours that have none, where the metadata list any: viewers show no others.
+def add_colors(group: Any, labels: Iterable[int]) -> bool:
+    """Give labels colours that have none, where the metadata list any: viewers show no others. Tell whether any got one.
 
     A list of our own that grows beyond 1000 goes, as `set_colors` would leave it out.
-
-    Returns
-    -------
-    listed, changed
-        Whether there is a list, and whether it was changed.
     """
     entry = ome_attributes(group)["image-label"]
     listed = entry.get("colors", [])
     known = {color["label-value"] for color in listed}
     fresh = sorted(label for label in set(labels) - known if label > 0)
     if not listed or not fresh:
-        return bool(listed), False
+        return False
     colors = [*listed, *map(_color, fresh)]
     if len(colors) > LISTED_COLORS and all(color == _color(color["label-value"]) for color in colors):
         set_colors(group, len(colors))
-        return False, True
-    _update(group, image_label={**entry, "colors": colors})
-    return True, True
+    else:
+        _update(group, image_label={**entry, "colors": colors})
+    return True
 
 
 def label_rgba(label: int) -> tuple[int, int, int, int]:

@@ -151,8 +151,8 @@ class LabelStore:
             labels.attrs[PROVENANCE] = dict(record)
             consolidate_again(group)
 
-    def add_colors(self, added: Iterable[int]) -> bool:
-        """Give labels that were added colours, where the metadata list any; tell whether they do.
+    def add_colors(self, added: Iterable[int]) -> None:
+        """Give labels that were added colours, where the metadata list any.
 
         Raises
         ------
@@ -161,10 +161,8 @@ class LabelStore:
         """
         with plain_errors(self.path, "write to"):
             group = open_group(self.location, "r+")
-            listed, changed = add_colors(group[FOLDER + self.name], added)
-            if changed:
+            if add_colors(group[FOLDER + self.name], added):
                 consolidate_again(group)
-        return listed
 
     @property
     def provenance(self) -> dict[str, Any] | None:

@@ -47,7 +47,7 @@ class StoredLabels:
         self._highest = int(record.get(HIGHEST, 0))
         self._seen = int(record.get(SEEN, 0)) if self._searched else 0
         self._next_look = 0.0
-        self._colored: set[int] | None = set()  # labels that have a colour by now; None where no colours are listed
+        self._colored: set[int] = set()  # labels that have a colour by now, where the metadata list any
 
     @property
     def highest(self) -> int:
@@ -83,11 +83,10 @@ class StoredLabels:
 
     def _color(self, labels: npt.NDArray[Any]) -> None:
         """Give the labels in an array colours, where others have some: viewers show no others then."""
-        if self._colored is None:
-            return
         fresh = set(np.unique(labels).tolist()) - self._colored - {0}
         if fresh:
-            self._colored = self._colored | fresh if self.store.add_colors(fresh) else None
+            self.store.add_colors(fresh)
+            self._colored |= fresh
 
     def write(self, plane: Plane, rows: slice, cols: slice, labels: npt.NDArray[Any]) -> None:
         """Write rows and columns of a plane, and what the coarser levels show of them.
