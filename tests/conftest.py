@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import uuid
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,14 @@ def pytest_collection_finish() -> None:
 def pytest_sessionfinish() -> None:
     """Give it back, so that bindings find nothing leaked."""
     gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def own_models(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep the models of whoever runs the tests out of them, and theirs out of that person's list."""
+    folder = tmp_path_factory.getbasetemp() / "own" / uuid.uuid4().hex
+    monkeypatch.setenv("NAPARI_SAM_DATA", str(folder))
+    return folder
 
 
 TINY_VIT = SamSpec(

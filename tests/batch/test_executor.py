@@ -89,7 +89,7 @@ def test_processes_survive_a_killed_worker_and_bound_what_waits(tmp_path: Path) 
 
 
 def test_unreachable_scheduler_and_bad_number_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("napari_sam.batch.executor.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("napari_sam.batch.cluster.CONNECT_SECONDS", 0.5)
     with (
         pytest.raises(InputError, match=r"no Dask scheduler at tcp://127\.0\.0\.1:1 "),
         open_executor(1, "tcp://127.0.0.1:1"),

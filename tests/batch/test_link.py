@@ -10,12 +10,33 @@ from napari_sam.batch.link import link, overlaps, sum_overlaps
 from napari_sam.errors import InputError
 
 
-def linked(planes, **settings):
+def linked(planes, *, along_z=False, **settings):
     """Link label images, and return them with the new ids."""
     planes = [np.asarray(plane) for plane in planes]
     areas = [np.bincount(plane.ravel()) for plane in planes]
-    lookup = link(areas, lambda p, q: overlaps(planes[p], planes[q]), **settings)
+    centres = None
+    if along_z:
+        places = [np.indices(plane.shape).reshape(2, -1) for plane in planes]
+        centres = [
+            np.stack([np.bincount(plane.ravel(), side) for side in place], axis=1) / np.maximum(area, 1)[:, None]
+            for plane, place, area in zip(planes, places, areas, strict=True)
+        ]
+    lookup = link(areas, lambda p, q: overlaps(planes[p], planes[q]), centres=centres, **settings)
     return [ids[plane] for ids, plane in zip(lookup, planes, strict=True)]
+
+
+def sections(bodies, step, start=0.0):
+    """Cut bodies, (z, row, col, radius) each, into planes of (64, 64) pixels, in each plane with other numbers."""
+    last = max(z + radius for z, _, _, radius in bodies)
+    rows, cols = np.indices((64, 64))
+    planes = []
+    for k, height in enumerate(np.arange(start, last, step)):
+        plane = np.zeros((64, 64), np.int32)
+        order = np.random.default_rng(k).permutation(len(bodies)) + 1
+        for label, (z, row, col, radius) in zip(order, bodies, strict=True):
+            plane[(rows - row) ** 2 + (cols - col) ** 2 < radius**2 - (height - z) ** 2] = label
+        planes.append(plane)
+    return planes
 
 
 def one_row(*runs, length=30):
@@ -119,3 +140,67 @@ def test_empty_planes_and_unusable_settings():
         linked([one_row()], threshold=1.5)
     with pytest.raises(InputError, match="gap of linking is -1"):
         linked([one_row()], gap=-1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    radius=st.floats(3, 28), step=st.floats(0.05, 0.9), start=st.floats(0, 1), shift=st.tuples(*[st.floats(-2, 2)] * 2)
+)
+def test_a_sphere_is_one_object_at_any_distance_of_planes(radius, step, start, shift):
+    sphere = (radius, 32 + shift[0], 32 + shift[1], radius)
+    planes = sections([sphere], step * radius, start * step * radius)
+    ids = np.stack(linked(planes, along_z=True))
+    np.testing.assert_array_equal(ids, np.stack(planes) > 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    radii=st.tuples(st.floats(7, 13), st.floats(7, 13)),
+    tilt=st.floats(0, np.pi / 2),
+    turn=st.floats(0, 2 * np.pi),
+    step=st.floats(0.1, 0.3),
+    start=st.floats(0, 1),
+)
+def test_two_touching_spheres_are_two(radii, tilt, turn, step, start):
+    """Side by side, one on top of the other, and all between."""
+    one, other = radii
+    away = (one + other + 1) * np.array([np.cos(tilt), np.sin(tilt) * np.cos(turn), np.sin(tilt) * np.sin(turn)])
+    step *= min(radii)
+    bodies = [(30.0, 32.0, 32.0, one), (30 + away[0], 32 + away[1], 32 + away[2], other)]
+    low = 30 - max(radii)
+    planes = sections(bodies, step, low + start * step)
+    ids = np.stack(linked(planes, along_z=True))
+    heights = low + start * step + step * np.arange(len(planes))
+    place = np.stack(np.meshgrid(heights, np.arange(64), np.arange(64), indexing="ij"), axis=-1)
+    of = [((place - body[:3]) ** 2).sum(-1) < body[3] ** 2 for body in bodies]
+    found = [np.unique(ids[inside], return_counts=True) for inside in of]
+    main = [numbers[counts.argmax()] for numbers, counts in found]
+    assert main[0] != main[1]
+    for (_, counts), inside in zip(found, of, strict=True):
+        assert counts.max() > 0.85 * inside.sum()  # a section at the waist may go with the other one
+
+
+def test_a_rod_that_bends_is_followed_by_its_motion():
+    rows, cols = np.indices((20, 60))
+    at = 6 + np.cumsum([0, 0, 2, 3, 4, 5, 5, 5])
+    planes = [((rows - 10) ** 2 + (cols - col) ** 2 < 25).astype(np.int32) for col in at]
+    assert [plane.max() for plane in linked(planes, along_z=True, threshold=0.3)] == [1] * 8
+    assert linked(planes, threshold=0.3)[-1].max() > 1  # overlap alone loses it
+    sudden = [planes[0], planes[1], np.roll(planes[1], 5, axis=1)]  # so near, but it came from nowhere
+    assert [plane.max() for plane in linked(sudden, along_z=True, threshold=0.3)] == [1, 1, 2]
+
+
+def test_one_poor_section_parts_nothing_and_times_know_no_waists():
+    wide, narrow = one_row((1, 0, 20)), one_row((1, 5, 13))
+    stack = [wide, wide, narrow, wide, wide]
+    assert [plane.max() for plane in linked(stack, along_z=True)] == [1] * 5
+    assert [plane.max() for plane in linked([wide, one_row(), wide], along_z=True)] == [1, 0, 1]
+    waist = [wide, one_row((1, 4, 16)), one_row((1, 6, 12)), one_row((1, 6, 12)), one_row((1, 4, 16)), wide]
+    assert [plane.max() for plane in linked(waist)] == [1] * 6
+    assert [plane.max() for plane in linked(waist, along_z=True)] == [1, 1, 1, 2, 2, 2]
+
+
+def test_a_speck_in_the_shadow_of_a_cell_is_not_its_pole_while_the_cell_goes_on():
+    cell = one_row((1, 0, 20))
+    ids = linked([cell, one_row((1, 0, 20), (2, 24, 27)), cell, one_row((3, 8, 11))], along_z=True)
+    assert [plane.max() for plane in ids] == [1, 2, 1, 1]

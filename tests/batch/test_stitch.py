@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given, settings, strategies as st
 from scipy import ndimage
 
@@ -227,14 +228,95 @@ def test_a_cell_is_completed_by_the_clump_that_was_dropped_for_its_neighbour():
     assert sorted(boxes_of(labels).values()) == [first, second]
 
 
-def test_a_fork_is_one_object():
+def test_of_a_fork_one_prong_is_the_object_and_the_other_one_of_its_own():
+    """One tile alone sees that the prongs are one: so does a bad tile that takes two cells for one."""
     truth = np.zeros((40, 70), np.int32)
-    truth[5:9, 10:60] = truth[20:24, 10:60] = truth[5:24, 56:60] = 1  # two prongs in the left tile
-    found = [[], clip(truth, TWO[1])]
+    truth[5:11, 0:60] = truth[20:24, 0:60] = truth[5:24, 56:60] = 1  # two prongs in the left tile
     pieces = ndimage.label(truth[:, :40])[0]
-    found[0] = clip(np.pad(pieces, ((0, 0), (0, 30))).astype(np.int32), TWO[0])
+    found = [clip(np.pad(pieces, ((0, 0), (0, 30))).astype(np.int32), TWO[0]), clip(truth, TWO[1])]
     assert len(found[0]) == 2
-    np.testing.assert_array_equal(painted(found, TWO, (40, 70)), truth)
+    labels = painted(found, TWO, (40, 70))
+    np.testing.assert_array_equal(labels > 0, truth > 0)
+    assert len(np.unique(labels[truth > 0])) == 2
+    assert len(np.unique(labels[5:11, 0:60])) == 1  # the thicker prong goes on
+
+
+@pytest.mark.parametrize("bridge", [5, 20, 35])  # where the bad tile glues its cells: in the overlap or far from it
+@pytest.mark.parametrize("bad", range(4))
+def test_a_tile_that_sees_all_cells_as_one_glues_none_of_them(bad, bridge):
+    shape = (154, 60)
+    tiles = plan_tiles(shape, 60, 28)  # rows 0-60, 32-92, 64-124, 94-154
+    truth = np.zeros(shape, np.int32)
+    for number, col in enumerate(range(4, 54, 10), start=1):
+        truth[3:151, col : col + 7] = number
+    found = [clip(truth, tile) for tile in tiles]
+    top, _, bottom, _ = tiles[bad].box
+    clump = np.zeros(shape, bool)
+    clump[top:bottom] = truth[top:bottom] > 0
+    clump[top + bridge : top + bridge + 4, 4:51] = True
+    found[bad] = [MaskRecord.from_patch(clump, image_shape=shape)]
+    labels = painted(found, tiles, shape)
+    elsewhere = np.ones(shape[0], bool)
+    elsewhere[top:bottom] = False
+    for number in range(1, 6):
+        others = labels[(truth > 0) & (truth != number) & elsewhere[:, None]]
+        mine = np.unique(labels[(truth == number) & elsewhere[:, None]])
+        assert len(mine) <= 2  # above and below of the bad tile
+        assert not np.isin(mine, others).any()
+        assert (mine > 0).all()
+
+
+@st.composite
+def one_bad_tile(draw):
+    """A scene that all tiles see as it is, but for one, which sees clumps, or what is not there at all."""
+    truth = draw(scenes(draw(st.sampled_from([11, 70])), most=12))
+    tiles = plan_tiles(SHAPE, draw(st.integers(20, 40)), draw(st.integers(4, 10)))
+    found = [clip(truth, tile) for tile in tiles]
+    bad = draw(st.sampled_from(tiles))
+    rng = np.random.default_rng(draw(st.integers(0, 100_000)))
+    kind = draw(st.sampled_from(["clumps", "everything", "noise", "nothing"]))
+    if kind == "clumps":
+        seen = ndimage.label(ndimage.binary_closing(truth > 0, np.ones((5, 5))) | (truth > 0), np.ones((3, 3)))[0]
+    elif kind == "everything":
+        seen = np.ones(SHAPE, np.int32)
+    else:
+        noise = ndimage.gaussian_filter(rng.normal(size=SHAPE), 3)
+        seen = ndimage.label(noise > 0)[0] if kind == "noise" else np.zeros(SHAPE, np.int32)
+    found[bad.number] = clip(seen.astype(np.int32), bad)
+    return truth, tiles, found, bad
+
+
+@settings(max_examples=80, deadline=None)
+@given(case=one_bad_tile())
+def test_one_bad_tile_changes_only_what_touches_it_and_merges_nothing(case):
+    truth, tiles, found, bad = case
+    labels = painted(found, tiles, SHAPE)
+    right = painted([clip(truth, tile) for tile in tiles], tiles, SHAPE)
+    row0, col0, row1, col1 = bad.box
+    outside = np.ones(SHAPE, bool)
+    outside[row0:row1, col0:col1] = False
+    touching = np.unique(truth[~outside])
+    for number in np.unique(right[right > 0]):  # objects that do not reach into the bad tile are as ever
+        mine = right == number
+        if not np.isin(truth[mine], touching).any():
+            (new,) = np.unique(labels[mine])
+            assert new > 0
+            np.testing.assert_array_equal(labels == new, mine)
+    for tile in tiles:  # what a good tile saw as two is two
+        if tile is not bad:
+            rows, cols = slice(tile.box[0], tile.box[2]), slice(tile.box[1], tile.box[3])
+            free = outside[rows, cols] & (truth[rows, cols] > 0)
+            pairs = np.unique(np.stack([truth[rows, cols][free], labels[rows, cols][free]]), axis=1)
+            pairs = pairs[:, pairs[1] > 0]
+            assert len(np.unique(pairs[1])) == pairs.shape[1]
+
+
+@settings(max_examples=40, deadline=None)
+@given(case=disagreements())
+def test_what_a_tile_saw_as_two_is_never_one(case):
+    tiles, found = case
+    owners = stitch(found, tiles, SHAPE)
+    assert len(np.unique(owners[["id", "tile"]])) == len(owners)
 
 
 def test_no_objects_at_all():

@@ -14,7 +14,8 @@ from pycocotools import mask as coco_mask
 
 from napari_sam.cli.main import main
 from napari_sam.config.auto import AUTO_PRESETS
-from napari_sam.io.images import read_image, read_labels
+from napari_sam.io.images import read_image
+from napari_sam.io.label_numbers import read_labels
 from napari_sam.io.mask_files import read_masks
 
 CENTRES = ((30, 30), (30, 90), (85, 60))

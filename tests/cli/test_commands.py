@@ -13,8 +13,8 @@ from PIL import Image
 
 from napari_sam.cli.main import main
 from napari_sam.data.synthetic import synthetic_sample
-from napari_sam.io.images import read_labels
 from napari_sam.io.journal import digest_array, pack_array
+from napari_sam.io.label_numbers import read_labels
 from napari_sam.model.load import load_model
 
 
@@ -202,3 +202,31 @@ def test_train_then_evaluate(tmp_path, capsys):
 def test_help_is_quick_and_needs_no_torch():
     code = "import sys; from napari_sam.cli.main import main; main(['--help']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("segment", "cells.png", "-o", "d/../cells.png", "--point", "30,30"),
+        ("segment", "link.png", "-o", "cells.png", "--point", "30,30"),
+        ("segment", "cells.png", "-o", "d/../rough.png", "--mask", "rough.png"),
+        ("auto", "cells.png", "-o", "link.png"),
+        ("auto", "link.png", "-o", "cells.png"),
+        ("auto", "cells.png", "-o", "l.png", "--settings", "s.json", "--export", "d/../s.json"),
+        ("evaluate", "auto", "data", "-o", "data/index.csv"),
+        ("evaluate", "point", "data", "-o", "d/../data/index.csv"),
+        ("export", "cells", "--checkpoint", "mine.pth", "-o", "d/../mine.pth"),
+    ],
+)
+def test_no_output_replaces_what_is_read(image, tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("d", "data"):
+        Path(folder).mkdir()
+    Path("link.png").symlink_to("cells.png")
+    Image.fromarray(np.ones((120, 130), np.uint8)).save("rough.png")
+    for name in ("s.json", "mine.pth", "data/index.csv"):
+        Path(name).write_text("id,group\n")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    assert main(list(arguments)) == 2
+    assert "would replace" in capsys.readouterr().err
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before

@@ -13,7 +13,7 @@ from PIL import Image
 from clip_helpers import ColourClip, discs
 from napari_sam.cli.main import main
 from napari_sam.inference.predictor import Predictor
-from napari_sam.io.images import read_labels
+from napari_sam.io.label_numbers import read_labels
 from napari_sam.model.clip import build_clip
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from data_folders import picture
+from napari_sam.data.data_check import check_data
 from napari_sam.data.json_source import paint_masks
 from napari_sam.data.sample_store import load_samples
 from napari_sam.data.sources import list_images
@@ -120,9 +121,8 @@ def test_sa1b_folder_and_file(tmp_path):
     [
         ({"size": [40, 50], "counts": [3, 5]}, "do not add up"),
         ({"size": [41, 50], "counts": [2050]}, "41"),
-        ([[0.0, 0.0, 500.0, 0.0, 500.0, 500.0]], "leaves the image"),
+        ([[100.0, 0.0, 500.0, 0.0, 500.0, 500.0]], "leaves the image"),
         ([[1.0, 2.0, 3.0]], "a.png"),
-        (None, "a.png"),
     ],
 )
 def test_damaged_masks_are_named(tmp_path, segmentation, message):
@@ -145,3 +145,21 @@ def test_files_that_do_not_fit_are_named(tmp_path):
     assert len(list_images([f"{path}?images={elsewhere}"])[0]) == 1
     path.write_text(json.dumps({"images": [{"id": 1}], "annotations": []}))
     assert "no COCO JSON" in list_images([path])[1][0]
+
+
+def test_one_odd_annotation_never_loses_a_picture(tmp_path):
+    good = {"id": 1, "image_id": 7, "segmentation": rle(disc(12, 12, 6)), "area": 113}
+    odd = [
+        {"id": 2, "image_id": 7, "segmentation": None, "area": 8},
+        {"id": 3, "image_id": 7, "bbox": None},
+        {"id": 4, "image_id": 7, "segmentation": [[100.0, 0.0, 500.0, 0.0, 500.0, 500.0]], "area": 8},
+    ]
+    path = write_coco(tmp_path, [good, *odd])
+    samples, _ = load_samples([path])
+    np.testing.assert_array_equal(samples[0].labels > 0, disc(12, 12, 6))
+    (warning,) = check_data([path])
+    assert "3 entries" in warning
+    assert "annotation 2: it has no segmentation" in warning
+    assert "a.png" in warning
+    with pytest.raises(InputError, match="object"):  # nothing is left to learn from
+        load_samples([write_coco(tmp_path, odd[:2])])

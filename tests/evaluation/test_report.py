@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from napari_sam.evaluation.report import image_means, summarise
@@ -66,3 +67,26 @@ def test_objects_of_whole_images_are_counted():
 def test_images_are_ranked_by_their_means():
     scores = [score("x", "", 0.9), score("x", "", 0.1), score("y", "", 0.4), score("y", "", 1, "otsu")]
     assert image_means(scores, "one_click") == [("y", 0.4), ("x", 0.5)]
+
+
+def test_planes_of_a_stack_are_one_unit_of_the_intervals():
+    rng = np.random.default_rng(0)
+    means = (0.45, 0.55, 0.65, 0.75)
+
+    def scores(origin: bool) -> list[Score]:
+        return [
+            Score(image=f"v{k}-{z}", group="g" if k < 2 else "one" if k == 2 else "", origin=f"v{k}" if origin else "",
+                  about={"objects": 1, "found": 1}, values={"msa": mean + rng.normal(0, 0.01)})
+            for k, mean in enumerate(means) for z in range(60)
+        ]  # fmt: skip
+
+    summary, apart = summarise(scores(True)), summarise(scores(False))
+    assert (summary["all"]["images"], summary["all"]["units"]) == (240, 4)
+    assert "units" not in apart["all"]
+    # drawing 4 of 4 values is what theory says of it
+    draws = np.mean(rng.choice(means, (4000, 4)), axis=1)
+    low, high = summary["all"]["intervals"]["msa"]
+    assert (low, high) == pytest.approx(np.quantile(draws, (0.025, 0.975)), abs=0.02)
+    assert high - low > 4 * np.ptp(apart["all"]["intervals"]["msa"])
+    assert np.ptp(summary["groups"]["g"]["intervals"]["msa"]) == pytest.approx(0.1, abs=0.01)  # either stack alone
+    assert summary["groups"]["one"]["intervals"]["msa"] is None  # one stack tells nothing of others

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis.extra.numpy import array_shapes, arrays
+from pycocotools import mask as coco
 from pycocotools.coco import COCO
 
 from napari_sam.errors import InputError
@@ -55,12 +56,12 @@ def test_a_file_on_disk_serves_as_truth_and_as_result(tmp_path):
 def test_files_of_others_are_read():
     square = {"image_id": 5, "segmentation": [[3, 2, 9, 2, 9, 5, 3, 5], [0, 0, 1, 0, 1, 1, 0, 1]], "score": 0.25}
     loose = {"image_id": 5, "segmentation": {"size": [9, 13], "counts": [9, 2, 106]}}
-    results = decode_coco(json.dumps([square, loose]).encode(), (9, 13))
+    results = decode_coco(json.dumps([square, loose]).encode(), (9, 13)).records
     assert [record.area for record in results] == [18 + 1, 2]
     assert results[0].predicted_iou == 0.25
     assert results[1].box == (0, 1, 2, 2)
     sa1b = {"image": {"image_id": 5, "height": 9, "width": 13}, "annotations": [loose]}
-    assert decode_coco(json.dumps(sa1b).encode(), (9, 13)) == results[1:]
+    assert decode_coco(json.dumps(sa1b).encode(), (9, 13)).records == results[1:]
 
 
 def test_files_that_do_not_fit_are_refused():
@@ -70,7 +71,30 @@ def test_files_that_do_not_fit_are_refused():
     square = [[3, 2, 9, 2, 9, 5, 3, 5]]
     with pytest.raises(InputError, match="several images"):
         decode_coco(json.dumps([annotation(1, square), annotation(2, square)]).encode(), (9, 13))
-    with pytest.raises(InputError, match="leaves the image of 4 x 4"):
-        decode_coco(json.dumps([annotation(1, square)]).encode(), (4, 4))
+    with pytest.raises(InputError, match="leaves the image of 1 x 2"):
+        decode_coco(json.dumps([annotation(1, square)]).encode(), (1, 2))
     with pytest.raises(InputError, match=r"\.geojson"):
         decode_coco(b'{"type": "FeatureCollection", "features": []}', (4, 4))
+
+
+def test_one_odd_annotation_never_loses_the_file():
+    good = {"id": 4, "image_id": 1, "segmentation": [[3, 2, 9, 2, 9, 5, 3, 5]]}
+    over = {"id": 5, "image_id": 1, "segmentation": [[9, 5, 17, 5, 17, 13, 9, 13]]}  # 4 beyond the border: cut off
+    odd = [
+        {"id": 6, "image_id": 1, "segmentation": None},
+        {"id": 7, "image_id": 1},
+        {"id": "cell 8", "image_id": 1, "segmentation": []},
+        {"id": 9, "image_id": 1, "segmentation": [[30, 30, 40, 30, 40, 40]]},
+        {"id": 10, "image_id": 1, "segmentation": [["a", 2, 9, 2, 9, 5]]},
+        {"id": 11, "image_id": 1, "segmentation": {"size": [3, 3], "counts": [9]}},
+        {"id": 12, "image_id": 1, "segmentation": [[1, 1, 5, 5]]},  # a line
+        None,
+    ]
+    found = decode_coco(json.dumps([good, *odd, over]).encode(), (9, 13))
+    theirs = coco.decode(coco.frPyObjects(over["segmentation"], 9, 13))[..., 0]
+    assert [record.area for record in found.records] == [18, int(theirs.sum())]
+    assert found.labels == [4, 5]
+    assert [problem.split(":")[0] for problem in found.problems] == [
+        "annotation 6", "annotation 7", "annotation cell 8", "annotation 9", "annotation 10 is damaged (ValueError",
+        "annotation 11", "annotation 12", "annotation number 9 is damaged (AttributeError",
+    ]  # fmt: skip

@@ -55,25 +55,25 @@ def test_one_part_is_a_prompt_of_the_same_object(tmp_path):
     record = MaskRecord.from_patch(np.ones((3, 4), bool), (2, 5), image_shape=(9, 13))
     path = tmp_path / "m.geojson"
     path.write_bytes(encode_geojson([record], (9, 13), {"label": np.array([6])}))
-    (row,) = read_prompt_table(path)
-    assert (row.object_id, row.kind) == (6, "polygon")
+    (row,) = read_prompt_table(path, (9, 13)).rows
+    assert (row.object_id, row.kind, row.record) == (6, "polygon", record)
 
 
 def test_what_qupath_writes_is_read():
     # a list of features, corners between the pixels, a third coordinate, no image size, a hair over the border
     ring = [[-0.4, 0, 0], [4.3, 0, 0], [4.3, 3.2, 0], [-0.4, 3.2, 0], [-0.4, 0, 0]]
     feature = {"type": "Feature", "id": "x", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": None}
-    (record,) = decode_geojson(json.dumps([feature]).encode(), (9, 13))
+    (record,) = decode_geojson(json.dumps([feature]).encode(), (9, 13)).records
     assert record.box == (0, 0, 3, 4)
-    assert decode_geojson(json.dumps(feature).encode(), (9, 13)) == [record]
+    assert decode_geojson(json.dumps(feature).encode(), (9, 13)).records == [record]
 
 
 @pytest.mark.parametrize(
     ("geometry", "says"),
     [
         ({"type": "Point", "coordinates": [1, 2]}, "Point"),
-        ({"type": "Polygon", "coordinates": [[[0, 0], [40, 0], [40, 2]]]}, "leaves the image"),
-        ({"type": "Polygon", "coordinates": [[[0, 0], [float("nan"), 0], [4, 2]]]}, "leaves the image"),
+        ({"type": "Polygon", "coordinates": [[[30, 0], [40, 0], [40, 2]]]}, "leaves the image"),
+        ({"type": "Polygon", "coordinates": [[[0, 0], [float("nan"), 0], [4, 2]]]}, "no finite number"),
     ],
 )
 def test_shapes_that_are_no_masks_are_refused(geometry, says):

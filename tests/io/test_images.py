@@ -11,7 +11,8 @@ import zarr
 from PIL import Image
 
 from napari_sam.errors import InputError
-from napari_sam.io.images import read_image, read_labels, read_mask, write_labels
+from napari_sam.io.images import read_image, write_labels
+from napari_sam.io.label_numbers import read_labels, read_mask
 
 RNG = np.random.default_rng(0)
 GRAY8 = RNG.integers(0, 255, (20, 30)).astype(np.uint8)
@@ -123,9 +124,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_labels_and_masks_are_checked(tmp_path):
-    np.save(tmp_path / "f.npy", np.ones((4, 4)))
-    np.save(tmp_path / "n.npy", np.full((4, 4), -1))
+    np.save(tmp_path / "f.npy", np.full((4, 4), 0.5))
+    np.save(tmp_path / "n.npy", np.full((4, 4), -2))
     for name in ("f.npy", "n.npy"):
         with pytest.raises(InputError, match="labels"):
             read_labels(tmp_path / name)
-    assert read_mask(tmp_path / "n.npy").all()
+    assert read_mask(tmp_path / "f.npy").all()

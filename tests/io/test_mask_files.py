@@ -14,7 +14,8 @@ from napari_sam.errors import InputError
 from napari_sam.io.coco_masks import decode_coco, encode_coco
 from napari_sam.io.csv_masks import decode_csv, encode_csv
 from napari_sam.io.geojson_masks import decode_geojson, encode_geojson
-from napari_sam.io.mask_files import MASK_FORMATS, check_mask_output, read_masks, write_masks
+from napari_sam.io.mask_entries import left_out
+from napari_sam.io.mask_files import MASK_FORMATS, check_mask_output, read_mask_entries, read_masks, write_masks
 from napari_sam.io.roi_masks import decode_rois, encode_rois
 from napari_sam.ops.mask_record import MaskRecord
 
@@ -56,7 +57,7 @@ def disc(shape=(20, 30), row=8, col=9, radius=5, **scores):
 def test_every_format_returns_the_records(codec, data):
     shape, records = data
     encode, decode = CODECS[codec]
-    assert decode(encode(records, shape, {}, "picture.tif"), shape) == records  # pixels, scores, point and crop
+    assert decode(encode(records, shape, {}, "picture.tif"), shape).records == records  # pixels, scores, point and crop
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -103,6 +104,7 @@ def test_damaged_files_are_named_in_one_sentence(tmp_path, suffix, content):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.filterwarnings("ignore:1 entry of")
 def test_a_file_cut_off_anywhere_is_refused(tmp_path, suffix):
     path = tmp_path / f"masks{suffix}"
     write_masks(path, [disc(), disc(row=12)])
@@ -167,3 +169,20 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path):
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match="finite"):
         read_masks(path, (20, 30))
+
+
+def test_entries_that_are_left_out_are_named_in_a_warning(tmp_path):
+    path = tmp_path / "masks.json"
+    write_masks(path, [disc(), disc(row=12)])
+    content = json.loads(path.read_text())
+    content["annotations"][0]["segmentation"] = None
+    path.write_text(json.dumps(content))
+    with pytest.warns(
+        UserWarning, match=r"1 entry of .*masks\.json was left out: annotation 1: it has no segmentation"
+    ):
+        assert read_masks(path, (20, 30)) == [disc(row=12)]
+    found = read_mask_entries(path, (20, 30))
+    assert found.labels == [2]
+    assert left_out(found.problems * 7, "x").count("annotation 1") == 5
+    assert left_out(found.problems * 7, "x").endswith("and 2 more.")
+    assert left_out([], "x") == ""

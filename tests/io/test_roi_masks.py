@@ -63,14 +63,14 @@ def test_images_beyond_sixteen_bits_come_back(tmp_path):
     ]
     path = write(tmp_path, records, shape)
     assert [roi.composite for roi in roiread(path)] == [True, False]
-    assert decode_rois(path.read_bytes(), shape) == records
+    assert decode_rois(path.read_bytes(), shape).records == records
 
 
 def test_an_outline_of_more_corners_than_sixteen_bits_comes_back():
     comb = np.ones((3, 40_001), bool)
     comb[0, ::2] = False
     record = MaskRecord.from_patch(comb, image_shape=comb.shape)
-    assert decode_rois(encode_rois([record], comb.shape, {}), comb.shape) == [record]
+    assert decode_rois(encode_rois([record], comb.shape, {}), comb.shape).records == [record]
 
 
 def test_rois_of_others_are_read(tmp_path):
@@ -78,7 +78,7 @@ def test_rois_of_others_are_read(tmp_path):
     oval = ImagejRoi(roitype=ROI_TYPE.OVAL, left=0, top=0, right=8, bottom=8, name="oval")
     free = ImagejRoi.frompoints([[1.5, 1.5], [4.5, 1.5], [4.5, 4.5], [1.5, 4.5]], name="free")
     roiwrite(tmp_path / "m.zip", [box, oval, free])
-    found = decode_rois((tmp_path / "m.zip").read_bytes(), (9, 13))
+    found = decode_rois((tmp_path / "m.zip").read_bytes(), (9, 13)).records
     assert found[0].box == (1, 2, 4, 6)
     assert found[0].area == 12
     assert found[1].area == pytest.approx(np.pi * 16, rel=0.05)
@@ -100,9 +100,34 @@ def test_zips_that_are_no_rois_of_the_image_are_refused():
         archive.writestr("readme.txt", "hello")
     with pytest.raises(InputError, match=r"no \.roi"):
         decode_rois(stream.getvalue(), (9, 13))
-    square = ImagejRoi.frompoints(np.array([[1, 1], [40, 1], [40, 5]]), name="wide")
+    square = ImagejRoi.frompoints(np.array([[31, 1], [40, 1], [40, 5]]), name="wide")
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("wide.roi", square.tobytes())
     with pytest.raises(InputError, match="leaves the image"):
         decode_rois(stream.getvalue(), (9, 13))
+
+
+def test_one_odd_entry_of_a_zip_never_loses_the_rest():
+    square = ImagejRoi.frompoints(np.array([[1, 1], [5, 1], [5, 5], [1, 5]], np.float32))
+    line = ImagejRoi.frompoints(np.array([[1, 1], [4, 4]]))
+    line.roitype = ROI_TYPE.LINE
+    over = ImagejRoi.frompoints(np.array([[9, 5], [17, 5], [17, 13], [9, 13]], np.float32))
+    off = ImagejRoi.frompoints(np.array([[50, 50], [60, 50], [60, 60]], np.float32))
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("set/", b"")
+        archive.writestr("set/1.roi", square.tobytes())
+        archive.writestr("__MACOSX/set/._1.roi", b"\0\5\x16\7" + bytes(100))
+        archive.writestr("set/._2.roi", b"\0\5\x16\7")
+        archive.writestr("set/line.roi", line.tobytes())
+        archive.writestr("set/bad.roi", b"Iout of luck")
+        archive.writestr("set/off.roi", off.tobytes())
+        archive.writestr("set/mask-0012.roi", over.tobytes())
+    found = decode_rois(stream.getvalue(), (9, 13))
+    assert [record.area for record in found.records] == [16, 16]
+    assert found.labels == [None, 12]
+    assert ["line.roi" in found.problems[0], "bad.roi" in found.problems[1], "off.roi" in found.problems[2]] == [
+        True
+    ] * 3
+    assert len(found.problems) == 3

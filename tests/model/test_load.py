@@ -59,3 +59,17 @@ def test_mps_may_fall_back_to_the_cpu_where_an_operator_lacks():
     environment = {key: value for key, value in os.environ.items() if key != "PYTORCH_ENABLE_MPS_FALLBACK"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip() == "1"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "policy"), [({}, "PASSIVE"), ({"GOMP_SPINCOUNT": "5"}, ""), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")]
+)
+def test_threads_that_wait_do_not_take_the_cores_of_other_programs(chosen, policy):
+    import os
+    import subprocess
+
+    code = "import napari_sam, os; print(os.environ.get('OMP_WAIT_POLICY', ''))"
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+    environment = {key: value for key, value in os.environ.items() if key not in names} | chosen
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.strip() == policy

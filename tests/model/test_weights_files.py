@@ -12,7 +12,8 @@ import pytest
 
 from napari_sam.errors import DownloadError
 from napari_sam.model.download import fetch_model
-from napari_sam.model.registry import ModelRow, cache_folder
+from napari_sam.model.folders import cache_folder
+from napari_sam.model.registry import ModelRow
 from napari_sam.model.weights_files import find_file, is_verified
 
 GOOD = b"weights " * 100

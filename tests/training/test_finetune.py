@@ -233,3 +233,11 @@ def test_a_loss_that_explodes_is_one_sentence(cell):
         list(finetune(cell, [discs(0)], quick("decoder")))
     assert "\n" not in str(caught.value)
     assert list(cell.state_dict()) == list(before)
+
+
+def test_an_image_of_specks_among_others_costs_nothing(cell):
+    speck = Sample(image=discs(0).image, labels=np.pad(np.ones((1, 2), np.int32), ((30, 33), (30, 32))))
+    samples = [speck, discs(0), speck]
+    reports = list(finetune(cell, samples, quick("lora"), held_out=[speck, discs(1)]))
+    assert reports[-1].stage == "training"
+    assert reports[-1].step == reports[-1].total

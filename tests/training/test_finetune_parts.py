@@ -13,7 +13,14 @@ from napari_sam.model.build import SPECS, build_from_spec
 from napari_sam.training.finetune_cache import EncodeOnce
 from napari_sam.training.finetune_score import HeldOutScore, mean_score, score_images
 from napari_sam.training.finetune_settings import FinetuneSettings, finetune_settings, step_config
-from napari_sam.training.finetune_views import batch_of_views, fixed_views, random_view, viewing_scales
+from napari_sam.training.finetune_views import (
+    batch_of_views,
+    drawn_views,
+    fixed_views,
+    has_views,
+    random_view,
+    viewing_scales,
+)
 
 
 def disc(shape: tuple[int, int], diameter: float, at: tuple[int, int] | None = None) -> Sample:
@@ -141,3 +148,16 @@ def test_settings_follow_the_mode_and_are_checked(tiny_cell_model, tiny_vit_mode
     ):
         with pytest.raises(InputError, match=message):
             FinetuneSettings().changed(**changes)
+
+
+def test_what_shows_nothing_but_specks_is_passed_over_never_fatal():
+    cells = SPECS["cells"]
+    speck, good = disc((256, 256), 1.2), disc((256, 256), 30)
+    assert [has_views(sample, cells) for sample in (speck, good)] == [False, True]
+    rng = np.random.default_rng(0)
+    assert len(drawn_views([speck, good, speck], cells, 3, rng)) == 3
+    assert all(view.labels.any() for view in drawn_views([speck] * 9 + [good], cells, 5, rng))
+    assert len(fixed_views([speck, good], cells, 2, seed=0)) == 2
+    for make in (lambda: drawn_views([speck, speck], cells, 2, rng), lambda: fixed_views([speck], cells, 2, seed=0)):
+        with pytest.raises(InputError, match="no labelled object of at least 16 pixels"):
+            make()

@@ -235,10 +235,11 @@ def test_background_alone_asks_for_the_object(open_dock: OpenDock, noise: Image)
     dock = open_dock(noise)
     dock.add_point((20, 22), positive=False)
     dock.wait_idle()
-    assert "click on the object" in dock.status
+    assert "click on the object" in dock.next_step
     dock.add_point((30, 22))
     dock.wait_idle()
     assert len(dock.candidates) == 1
+    assert "Accept" in dock.next_step
     assert dock.status == ""
 
 

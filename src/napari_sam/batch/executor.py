@@ -8,18 +8,22 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import psutil
 
+from napari_sam.batch.cluster import open_client, start_cluster
 from napari_sam.errors import InputError
+
+if TYPE_CHECKING:
+    from distributed.security import Security
 
 __all__ = ["Call", "Executor", "LocalExecutor", "Outcome", "fitting_workers", "open_executor"]
 
 Call = tuple[str, tuple[Any, ...]]  # name of a unit, arguments of the function
 WORKER_BYTES = 2 * 2**30  # what a worker needs with the bundled model and tiles of 2048 pixels
 OUTSTANDING = 2  # futures a worker
-CONNECT_SECONDS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,51 +115,44 @@ class DaskExecutor:
 
 
 @contextlib.contextmanager
-def open_executor(workers: int = 1, scheduler: str | None = None) -> Iterator[Executor]:
+def open_executor(
+    workers: int = 1, scheduler: str | None = None, security: str | Path | Security | None = None
+) -> Iterator[Executor]:
     """Open the place where units run, and close it again.
 
     Parameters
     ----------
     workers
-        Processes on this machine; 1 is this process itself, 0 as many as processors and memory allow.
+        Processes on this machine; 1 is this process itself, 0 as many as processors and memory allow. They listen on
+        127.0.0.1 only and speak with nobody who lacks the certificate of this very call.
     scheduler
-        Address of a dask.distributed scheduler instead, as "tcp://10.0.0.1:8786"; its workers must see the image, the
+        Address of a dask.distributed scheduler instead, as "tls://10.0.0.1:8786"; its workers must see the image, the
         output and the job folder under the same names.
+    security
+        How to prove to that scheduler who we are; see `batch.cluster.read_security`.
 
     Raises
     ------
     InputError
-        If dask.distributed is missing, there is no scheduler at the address, or the number is negative.
+        If dask.distributed is missing, there is no scheduler at the address or it refuses us, the security file cannot
+        be used, or the number is negative.
     """
     if workers < 0:
         raise InputError(f"There are {workers} workers: give 0 (as many as fit) or more.")
+    if security is not None and scheduler is None:
+        raise InputError("A security file is given without a scheduler: give its address too, or leave the file out.")
     if scheduler is None and (workers or fitting_workers()) == 1:
         yield LocalExecutor()
         return
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError as error:
-        raise InputError(
-            "More than one worker needs dask.distributed: pip install distributed, or take one worker."
-        ) from error
+    if importlib.util.find_spec("distributed") is None:
+        raise InputError("More than one worker needs dask.distributed: pip install distributed, or take one worker.")
     with contextlib.ExitStack() as stack:
         if scheduler is None:
             count = workers or fitting_workers()
-            limit = psutil.virtual_memory().total // count
-            cluster: Any = stack.enter_context(
-                LocalCluster(
-                    n_workers=count, threads_per_worker=1, memory_limit=limit, dashboard_address=":0", silence_logs=50
-                )
-            )
+            cluster: Any = stack.enter_context(start_cluster(count, psutil.virtual_memory().total // count))
+            yield DaskExecutor(stack.enter_context(open_client(cluster)))
         else:
-            cluster = scheduler
-        try:
-            client = stack.enter_context(Client(cluster, timeout=CONNECT_SECONDS))
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"There is no Dask scheduler at {scheduler} ({error}): start one, or give its address."
-            ) from error
-        yield DaskExecutor(client)
+            yield DaskExecutor(stack.enter_context(open_client(scheduler, security)))
 
 
 def fitting_workers() -> int:

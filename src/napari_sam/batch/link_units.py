@@ -31,7 +31,7 @@ def series_of_planes(planes: list[dict[str, int]], axis: str) -> list[list[int]]
 def count_overlaps(
     spec: JobSpec, numbers: tuple[int, int], first: int, planes: tuple[PlaneInput, ...], region: Region
 ) -> Result:
-    """Count what the objects of neighbouring planes share in one block, and how large they are there.
+    """Count what the objects of neighbouring planes share in one block, and how large they are there, and where.
 
     Parameters
     ----------
@@ -49,8 +49,7 @@ def count_overlaps(
     for place, (plane, objects) in enumerate(planes):
         labels = paint_plane(spec, plane, region, objects)
         if place >= first:
-            ids, counts = np.unique(labels, return_counts=True)
-            arrays[f"area{plane}"] = np.stack([ids.astype(np.int64), counts.astype(np.int64)])
+            arrays[f"sums{plane}"] = _sums(labels, region)
             for other, before in behind:
                 pairs, shared = overlaps(before, labels)
                 arrays[f"pairs{other}-{plane}"] = np.column_stack([pairs, shared])
@@ -80,11 +79,11 @@ def link_series(
     def members(place: int, name: str) -> Iterable[Array]:
         return (read_arrays(folder / f"{unit}.npz", [name])[name] for unit in units[place])
 
-    def areas(place: int) -> Array:
+    def sums(place: int) -> Array:
         owners = spec.arrays("objects", numbers[place], digest=planes[place][1])["owners"]
-        total = np.zeros(int(owners["id"].max(initial=0)) + 1, np.int64)
-        for ids, counts in members(place, f"area{numbers[place]}"):
-            total[ids] += counts
+        total = np.zeros((3, int(owners["id"].max(initial=0)) + 1), np.int64)
+        for ids, *values in members(place, f"sums{numbers[place]}"):
+            total[:, ids] += values
         return total
 
     def shared(one: int, other: int) -> Overlaps:
@@ -92,10 +91,25 @@ def link_series(
         return sum_overlaps((part[:, :2], part[:, 2]) for part in parts)
 
     settings = spec.settings
+    total = [sums(place) for place in range(len(planes))]
+    centres = [(places / np.maximum(areas, 1)).T for areas, *places in total]
     lookups = link(
-        [areas(place) for place in range(len(planes))], shared, threshold=settings.link_threshold, gap=settings.link_gap
+        [areas for areas, *_ in total],
+        shared,
+        centres=centres if settings.link == "z" else None,
+        threshold=settings.link_threshold,
+        gap=settings.link_gap,
     )
     path = spec.file("links", series)
     with storing(f"write {path}"):
         digest = write_arrays(path, **{f"plane{plane}": ids for plane, ids in zip(numbers, lookups, strict=True)})
     return {"digest": digest}
+
+
+def _sums(labels: npt.NDArray[np.int32], region: Region) -> Array:
+    """Return (4, n) the labels of a block, the pixels of each, and the sums of their rows and of their columns."""
+    ids, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    rows, cols = np.indices(labels.shape, np.int64) + np.array(region[:2]).reshape(2, 1, 1)
+    # sums of whole numbers below 2**53 are exact in floating point
+    places = [np.bincount(place.ravel(), at.ravel(), len(ids)).astype(np.int64) for at in (rows, cols)]
+    return np.stack([ids.astype(np.int64), counts.astype(np.int64), *places])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -14,14 +15,15 @@ import numpy.typing as npt
 
 from napari_sam.config.batch import BatchSettings
 from napari_sam.errors import InputError
+from napari_sam.io import prompt_table
 from napari_sam.io.label_store import labels_exist
 from napari_sam.io.large_image import LargeImage, LazyPlane, open_large_image
-from napari_sam.io.prompt_table import PromptRow, read_prompt_table
+from napari_sam.io.mask_entries import left_out
+from napari_sam.io.prompt_table import PromptRow, PromptTable, is_table, on_plane, read_prompt_table
 from napari_sam.io.zarr_location import is_remote
 
 __all__ = ["check_prompts_source", "has_texts", "open_seeds", "prompts_of_plane"]
 
-TABLES = (".csv", ".geojson", ".json")
 BLOCK = 2048  # pixels a side that are read of seeds at once
 LARGEST_ID = 2**31 - 1
 
@@ -37,15 +39,18 @@ def check_prompts_source(settings: BatchSettings, image: LargeImage) -> str:
         If the table cannot be read, has objects of text alone or names planes that do not exist, or the seeds do not
         fit the image.
     """
-    if not _is_table(settings.prompts):
+    if not is_table(settings.prompts):
         seeds = open_seeds(settings.prompts, image)
         if is_remote(seeds.location):
             return seeds.location
         # as far as one can tell without reading them
         return "-".join(seeds.signature((0, 0, *seeds.shape), index) for index in seeds.planes())
-    rows = read_prompt_table(settings.prompts)
+    table = _table(settings.prompts, image)
+    if table.problems:
+        warnings.warn(left_out(table.problems, settings.prompts), UserWarning, stacklevel=2)
+    rows = table.rows
     for row in rows:
-        planes = [index for index in image.planes() if _on_plane(row, index)]
+        planes = [index for index in image.planes() if on_plane(row, index)]
         if len(planes) != 1:
             said = ", ".join(f"{axis}={k}" for axis, k in zip("tz", row.plane, strict=True) if k is not None)
             there = ", ".join(f"{axis} from 0 to {image.sizes[axis] - 1}" for axis in image.stacked)
@@ -53,10 +58,8 @@ def check_prompts_source(settings: BatchSettings, image: LargeImage) -> str:
                 f"Object {row.object_id} of {settings.prompts} is on {len(planes) or 'no'} planes "
                 f"({said or 'no t, no z'}): name one plane in the columns t and z ({there or 'the image has but one'})."
             )
-        if row.object_id > LARGEST_ID:
-            raise InputError(f"{settings.prompts} has the object_id {row.object_id}: give at most {LARGEST_ID}.")
     for index in image.planes():
-        _check_objects([row for row in rows if _on_plane(row, index)], settings.prompts)
+        _check_objects([row for row in rows if on_plane(row, index)], settings.prompts)
     return hashlib.sha256(Path(settings.prompts).read_bytes()).hexdigest()
 
 
@@ -68,7 +71,7 @@ def has_texts(settings: BatchSettings) -> bool:
     InputError
         If the table cannot be read.
     """
-    return _is_table(settings.prompts) and any(row.text for row in _table(settings.prompts))
+    return is_table(settings.prompts) and prompt_table.has_texts(settings.prompts)
 
 
 def open_seeds(prompts: str, image: LargeImage) -> LargeImage:
@@ -115,8 +118,8 @@ def prompts_of_plane(settings: BatchSettings, image: LargeImage, plane: int) -> 
         If the seeds cannot be read or have numbers that are no labels.
     """
     index = image.planes()[plane]
-    if _is_table(settings.prompts):
-        return _from_rows([row for row in _table(settings.prompts) if _on_plane(row, index)])
+    if is_table(settings.prompts):
+        return _from_rows([row for row in _table(settings.prompts, image).rows if on_plane(row, index)])
     pixels = open_seeds(settings.prompts, image).plane(index)
     ids, boxes = _seed_boxes(pixels)
     if settings.seeds == "point":
@@ -129,31 +132,22 @@ def prompts_of_plane(settings: BatchSettings, image: LargeImage, plane: int) -> 
     }
 
 
-def _is_table(prompts: str) -> bool:
-    return prompts.lower().endswith(TABLES)
-
-
-def _table(path: str) -> list[PromptRow]:
-    """Return the rows of a table, read once as long as it stays as it is."""
+def _table(path: str, image: LargeImage) -> PromptTable:
+    """Return the prompts of a table, read once as long as it stays as it is."""
     try:
         written = Path(path).stat().st_mtime_ns
     except OSError:  # reading it says what is wrong
         written = 0
-    return _read_table(path, written)
+    return _read_table(path, image.shape, written)
 
 
 @lru_cache(maxsize=1)
-def _read_table(path: str, _written: int) -> list[PromptRow]:
-    return read_prompt_table(path)
+def _read_table(path: str, shape: tuple[int, int], _written: int) -> PromptTable:
+    return read_prompt_table(path, shape)
 
 
 def _sides(image: LargeImage) -> dict[str, int]:
     return {axis: side for axis, side in image.sizes.items() if axis != "c" and (axis in "yx" or side > 1)}
-
-
-def _on_plane(row: PromptRow, index: dict[str, int]) -> bool:
-    said = dict(zip("tz", row.plane, strict=True))
-    return all(index.get(axis, 0) == number for axis, number in said.items() if number is not None)
 
 
 def _check_objects(rows: Sequence[PromptRow], name: str) -> None:
@@ -180,10 +174,10 @@ def _check_objects(rows: Sequence[PromptRow], name: str) -> None:
 
 def _as_box(row: PromptRow) -> PromptRow:
     """Let a polygon stand for its box: a mask would be as large as the image."""
-    if row.kind != "polygon":
+    if row.record is None:
         return row
-    rows, cols = zip(*row.vertices, strict=True)
-    return replace(row, kind="box", row=min(rows), col=min(cols), row1=max(rows), col1=max(cols))
+    row0, col0, row1, col1 = row.record.box
+    return replace(row, kind="box", row=row0, col=col0, row1=row1, col1=col1, record=None)
 
 
 def _from_rows(rows: Sequence[PromptRow]) -> Arrays:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import napari_sam
 from napari_sam.batch.brightness import stack_normalization
@@ -27,6 +27,9 @@ from napari_sam.inference.normalization import Normalization
 from napari_sam.io.label_store import create_labels, labels_exist
 from napari_sam.io.large_image import LargeImage, LazyPlane, list_wells, open_large_image
 from napari_sam.pipeline.auto_segment import fitting_preset
+
+if TYPE_CHECKING:
+    from distributed.security import Security
 
 __all__ = ["BatchPlan", "plan_batch", "segment_zarr"]
 
@@ -49,6 +52,7 @@ def segment_zarr(
     mode: str | None = None,
     workers: int = 1,
     scheduler: str | None = None,
+    scheduler_security: str | Path | Security | None = None,
     restart: bool = False,
     settings: BatchSettings | None = None,
     segmenter: Segmenter | None = None,
@@ -70,6 +74,9 @@ def segment_zarr(
         As in `BatchSettings`; the bundled model "cells", "cells" and "auto" by default.
     workers, scheduler
         Processes on this machine, or the address of a dask.distributed scheduler.
+    scheduler_security
+        How that scheduler lets us in: a YAML file with certificates (see `batch.cluster.read_security`), or a
+        `distributed.Security`.
     restart
         Forget what an earlier job did, and replace the labels.
     settings
@@ -97,7 +104,7 @@ def segment_zarr(
     weights = choose_model(chosen) if segmenter is None else None
     failed: list[FailedUnit] = []
     # what is under way is let go of before the executor ends, however this is left
-    with open_executor(workers, scheduler) as executor, contextlib.ExitStack() as stack:
+    with open_executor(workers, scheduler, scheduler_security) as executor, contextlib.ExitStack() as stack:
         for done, (location, place, name) in enumerate(plan.images):
             events = _segment_image(location, place, chosen, weights, segmenter, executor, restart=restart)
             whole = len(plan.images)

@@ -11,20 +11,25 @@ The rule, for one plane; *shared* pixels are those that two objects of different
    of them shares half or more of its own pixels that are a tenth or more of the object's. So of a clump in one tile and
    its two cells in the other, the view of the deepest of the three stands; a speck does not remove what lies around it.
 4. An open object of which owned objects share half or more in all is the rest of something known, and is dropped.
-5. The other open objects are pieces. Two pieces of different tiles are one object if they share half or more of what
-   either has inside both regions; chains of such pieces are one object (union-find), so that an object of any size
-   comes out as one.
+5. The other open objects are pieces. Two pieces of different tiles *agree* on what both tiles see, less what is owned
+   there, if they share half of what either or both have (intersection over union); or half of what the smaller one has,
+   if in neither tile another object says so of the same piece.
 6. An object that was dropped by 3 or 4 comes back as a piece where its absence would leave another object cut: if it
-   shares half or more of what a piece has inside both regions, and owned objects share no more than three quarters of
-   it. (Say a tile saw a clump, the other one cell of it whole, deeper, and only a part of the other cell: the pixels
-   of the clump that the first cell does not own complete the second.)
+   agrees with a piece of which it covers half or more, and owned objects share no more than three quarters of it. (Say
+   a tile saw a clump, the other one cell of it whole, deeper, and only a part of the other cell: the pixels of the
+   clump that the first cell does not own complete the second.)
+   Pieces that agree are one object, the best agreement first (of equals that of the lower numbers), *unless two pieces
+   of one tile would then be one*: what a tile saw as two stays two. So an object of any size comes out as one if each
+   tile sees one piece of it; and a tile that takes five cells for one object cannot glue together what its neighbours
+   saw as five. (The price: of a fork whose prongs reach farther than the overlap into the neighbour, one is an object
+   of its own. What one tile says of a fork cannot be told from what one bad tile says of two cells.)
 7. Pieces that are one object by 5 and 6 are dropped together if the box around them lies inside a region without
    touching its cut edges, and none of them came back as a whole object by 6: that tile saw the place whole, and no
    such object, so what the others saw was made up by their edges. Thus nothing smaller than the overlap comes out
    cut.
-8. Who is in front: owned objects by depth, then objects of pieces by their deepest piece. A shared pixel goes to the
-   foremost (`batch.paint`). An owned object keeps more than half of its pixels so; an object of pieces that might not
-   keep a single one is dropped, which keeps ids dense.
+8. Who is in front: owned objects by depth, then objects on which two tiles agree by their deepest piece, then pieces
+   alone, the deepest first. A shared pixel goes to the foremost (`batch.paint`). An owned object keeps more than half
+   of its pixels so; an object of pieces that might not keep a single one is dropped, which keeps ids dense.
 9. Ids are 1 to n by the lowest (tile number, number in the tile) among an object's parts.
 
 Nothing depends on the order in which tiles were segmented or pairs were counted. With a single tile each object is
@@ -139,24 +144,66 @@ def _pieces(objects: Table, both: _Edges, owned: Flags) -> tuple[Counts, Flags]:
     size, area = len(objects), objects["area"]
     covered = both.covered(owned[both.other], size)
     piece = objects["open"] & (2 * covered < area)
-    half = 2 * both.shared >= both.part  # of what `one` has there
     rest = ~owned & ~piece & (4 * covered <= 3 * area) & (area > 0)
-    revived = piece[both.one] & rest[both.other] & half
-    joined = (piece[both.one] & piece[both.other] & half) | revived
-    back = np.zeros(size, bool)
-    back[both.other[revived]] = True
+    one, other, agreement = _agreements(objects, both, owned, piece, rest)
     group = np.full(size, -1, np.int64)
-    members = np.flatnonzero(piece | back)
-    place = np.cumsum(piece | back) - 1
-    graph = sparse.coo_array(
-        (np.ones(joined.sum(), bool), (place[both.one[joined]], place[both.other[joined]])),
-        shape=(len(members), len(members)),
-    )
-    found = connected_components(graph, directed=False)[1] if len(members) else np.empty(0, np.int64)
-    lowest = members[np.unique(found, return_index=True)[1]]  # members rise
-    group[members] = lowest[found]
+    group[piece] = np.flatnonzero(piece)
+    if len(one):
+        graph = sparse.coo_array((np.ones(len(one)), (one, other)), shape=(size, size))
+        part = connected_components(graph, directed=False)[1]
+        joined = np.unique([one, other])
+        _, first, place = np.unique(part[joined], return_index=True, return_inverse=True)
+        in_tile = np.unique(np.stack([part[joined], objects["tile"][joined]]), axis=1, return_counts=True)
+        torn = np.zeros(size, bool)  # by part: whether a tile saw several of it
+        torn[in_tile[0][0][in_tile[1] > 1]] = True
+        sound = ~torn[part[joined]]
+        group[joined[sound]] = joined[first][place][sound]
+        doubtful = torn[part[one]]
+        _join(group, objects["tile"], one[doubtful], other[doubtful], agreement[doubtful])
+    back = rest & (group >= 0)
     group[owned] = np.flatnonzero(owned)
     return group, back
+
+
+def _agreements(
+    objects: Table, both: _Edges, owned: Flags, piece: Flags, rest: Flags
+) -> tuple[Counts, Counts, npt.NDArray[np.float64]]:
+    """Return pairs of pieces, or a piece and what may come back, that agree, lower number first, and how well."""
+    tile = objects["tile"]
+    # what each `one` has in the region of the other's tile, less what objects owned by that tile have of it
+    where = both.one * (int(tile.max(initial=0)) + 1) + tile[both.other]
+    _, place = np.unique(where, return_inverse=True)
+    free = both.part - _sums(place, both.shared * owned[both.other], int(place.max(initial=-1)) + 1)[place]
+    half = len(both.one) // 2
+    one, other, shared = both.one[:half], both.other[:half], both.shared[:half]
+    free_one, free_other = np.maximum(free[:half], shared), np.maximum(free[half:], shared)
+    comes_back = (piece[one] & rest[other] & (2 * shared >= both.part[:half])) | (
+        piece[other] & rest[one] & (2 * shared >= both.part[half:])
+    )
+    said = ((piece[one] & piece[other]) | comes_back) & (2 * shared >= np.minimum(free_one, free_other))
+    agreement = shared / np.maximum(free_one + free_other - shared, 1)
+    rivals = np.bincount(place[np.tile(said, 2)], minlength=int(place.max(initial=-1)) + 1)[place]
+    good = said & ((agreement >= 0.5) | ((rivals[:half] == 1) & (rivals[half:] == 1)))
+    one, other = np.minimum(one, other)[good], np.maximum(one, other)[good]
+    return one, other, agreement[good]
+
+
+def _join(group: Counts, tile: Counts, one: Counts, other: Counts, agreement: npt.NDArray[np.float64]) -> None:
+    """Join pairs in `group`, the best agreement first, but never two objects of one tile."""
+    members: dict[int, list[int]] = {}
+    head = {int(k): int(k) for k in np.unique([one, other])}
+    for k in head:
+        members[k] = [k]
+    for pair in np.lexsort((other, one, -agreement)).tolist():
+        low, high = sorted((head[int(one[pair])], head[int(other[pair])]))
+        if low == high or {int(tile[k]) for k in members[low]} & {int(tile[k]) for k in members[high]}:
+            continue
+        for k in members[high]:
+            head[k] = low
+        members[low] += members.pop(high)
+    for low, together in members.items():
+        if len(together) > 1:
+            group[together] = low
 
 
 def _without_fragments(objects: Table, group: Counts, back: Flags, tiles: Sequence[Tile]) -> Counts:
@@ -188,7 +235,8 @@ def _ranks(group: Counts, owned: Flags, depth_rank: Counts) -> Counts:
     deepest = np.full(len(heads), np.iinfo(np.int64).max)
     np.minimum.at(deepest, place, depth_rank[members])
     order = np.empty(len(heads), np.int64)
-    order[np.lexsort((deepest, ~owned[heads]))] = np.arange(len(heads))
+    alone = np.bincount(place, minlength=len(heads)) == 1
+    order[np.lexsort((deepest, alone, ~owned[heads]))] = np.arange(len(heads))
     rank = np.full(len(group), -1, np.int64)
     rank[members] = order[place]
     return rank

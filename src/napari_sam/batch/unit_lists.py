@@ -13,6 +13,7 @@ from napari_sam.io.zarr_location import is_remote
 
 __all__ = ["edge_units", "level_units", "object_unit", "overlap_units", "paint_units", "prompt_units", "tile_units"]
 
+RULES = "2"  # another one where stitching or linking decides otherwise, so that older decisions are made anew
 PLANES_AT_ONCE = 32  # whose overlaps one unit counts
 
 
@@ -81,7 +82,7 @@ def object_unit(spec: JobSpec, plane: int, tiles: list[str], edges: list[tuple[i
     return Unit(
         key=f"objects {plane}",
         name=f"objects{' of ' if index else ''}{plane_name(index)}",
-        inputs=digest_of(str(known), str(compared)),
+        inputs=digest_of(RULES, str(known), str(compared)),
         arguments=(plane, known, compared),
         file=spec.file("objects", plane),
     )
@@ -103,7 +104,7 @@ def overlap_units(spec: JobSpec, number: int, series: list[int], resolved: list[
                 Unit(
                     key=f"overlaps {number}-{place}",
                     name=f"overlaps from {region_name(index[known[start]], region)}",
-                    inputs=digest_of(str(planes), str(first), str(region)),
+                    inputs=digest_of(RULES, str(planes), str(first), str(region)),
                     arguments=((number, place), first, planes, region),
                     file=spec.file("overlaps", number, place),
                 )

@@ -6,14 +6,13 @@ import dataclasses
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import typer
 
 from napari_sam.errors import InputError
 
-__all__ = ["keep_image", "numbers", "plain_warnings", "setting_values", "stretch"]
+__all__ = ["numbers", "plain_warnings", "setting_values", "stretch"]
 
 
 def numbers(text: str, kind: type, option: str) -> tuple[Any, ...]:
@@ -45,18 +44,6 @@ def stretch(text: str) -> str | tuple[float, float]:
     if len(values) != 2:
         raise InputError(f"--normalization is {text!r}: give auto, none or LOW,HIGH.")
     return values[0], values[1]
-
-
-def keep_image(output: Path, image: Path) -> None:
-    """Refuse to write over the image.
-
-    Raises
-    ------
-    InputError
-        If the output is the image.
-    """
-    if output.absolute() == image.absolute():
-        raise InputError(f"The labels would replace the image {image}: give another --output.")
 
 
 def setting_values(pairs: Sequence[str], settings: type) -> dict[str, Any]:

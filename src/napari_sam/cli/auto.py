@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_sam.cli.arguments import keep_image, numbers, setting_values, stretch
+from napari_sam.cli.arguments import numbers, setting_values, stretch
 from napari_sam.errors import InputError
 
 if TYPE_CHECKING:
@@ -61,13 +61,17 @@ def auto(
     from napari_sam.config.auto import AutoSettings, load_auto_settings
     from napari_sam.inference.mask_generator import AutomaticMaskGenerator
     from napari_sam.io.images import read_image
+    from napari_sam.io.output_place import keep_inputs
     from napari_sam.io.stacks import ImageStack, open_stack
     from napari_sam.model.load import load_model
     from napari_sam.pipeline.auto_segment import fitting_preset
 
     exports = [*(export or ()), *((export_coco,) if export_coco else ())]
     _check_exports(exports, export_coco)
-    keep_image(output, image)
+    read = [image, *filter(None, (settings, checkpoint))]
+    keep_inputs(output, read)
+    for file in exports:
+        keep_inputs(file, read, "objects")
     given = {
         "mode": mode,
         "points_per_side": points_per_side,

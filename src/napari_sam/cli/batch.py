@@ -43,7 +43,10 @@ def batch(
     model: Annotated[str, typer.Option(help="Name of the model.")] = "cells",
     checkpoint: Annotated[Path | None, typer.Option(help="Weights file instead of the registered one.")] = None,
     workers: Annotated[int, typer.Option(help="Processes on this machine; 0 for as many as fit.")] = 1,
-    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, as tcp://HOST:8786.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, as tls://HOST:8786.")] = None,
+    scheduler_security: Annotated[
+        Path | None, typer.Option(help="YAML with the certificates by which that scheduler lets you in.")
+    ] = None,
     threads: Annotated[int, typer.Option(help="Threads of each worker; part of the result.")] = 1,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew: forget the job, replace labels.")] = False,
     tile: Annotated[int, typer.Option(help="Side of the tiles in pixels.")] = 2048,
@@ -96,7 +99,15 @@ def batch(
         ranking={} if threshold is None else {"threshold": threshold},
     )
     started = time.perf_counter()
-    events = segment_zarr(image, output, workers=workers, scheduler=scheduler, restart=restart, settings=settings)
+    events = segment_zarr(
+        image,
+        output,
+        workers=workers,
+        scheduler=scheduler,
+        scheduler_security=scheduler_security,
+        restart=restart,
+        settings=settings,
+    )
     try:
         with plain_warnings():
             finished = list(_show(events))

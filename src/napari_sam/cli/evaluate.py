@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json as json_
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -112,13 +112,12 @@ def auto(
     from napari_sam.config.auto import load_auto_settings
     from napari_sam.evaluation.auto_protocol import ModelSegmenter, Segmenter, evaluate_auto
     from napari_sam.evaluation.baselines import AUTO_BASELINES, BaselineSegmenter, check_baselines
-    from napari_sam.evaluation.report_files import check_report_files
     from napari_sam.evaluation.scores import MODEL
     from napari_sam.inference.mask_generator import AutomaticMaskGenerator
     from napari_sam.io.dataset import read_dataset
     from napari_sam.model.load import load_model
 
-    check_report_files(output or ())
+    _check_reports(output, [dataset], checkpoint)
     names = check_baselines(baseline or (), tuple(AUTO_BASELINES))
     chosen = load_auto_settings(preset, settings, {"mode": mode})
     data = read_dataset(dataset)
@@ -158,14 +157,13 @@ def text(
     json: Json = False,
 ) -> None:
     """Rank the objects of each image by words for what they are and look like, and segment by such words."""
-    from napari_sam.evaluation.report_files import check_report_files
     from napari_sam.evaluation.text_report import check_text_reports, report_text, run_text
     from napari_sam.inference.mask_generator import AutomaticMaskGenerator
     from napari_sam.inference.text_ranking import TextRanker
     from napari_sam.model.clip import load_clip
     from napari_sam.model.load import load_model
 
-    check_report_files(output or ())
+    _check_reports(output, datasets, checkpoint)
     check_text_reports(output or ())
     _set_threads(threads)
     ranker = TextRanker(load_clip(clip, checkpoint=clip_checkpoint, device=device))
@@ -196,18 +194,27 @@ def _players(
     """Check what was asked for; return the data, the model and the baselines as players, and what reports list."""
     from napari_sam.evaluation.baselines import PROMPT_BASELINES, BaselinePlayer, check_baselines
     from napari_sam.evaluation.players import ModelPlayer
-    from napari_sam.evaluation.report_files import check_report_files
     from napari_sam.inference.predictor import Predictor
     from napari_sam.io.dataset import read_dataset
     from napari_sam.model.load import load_model
 
-    check_report_files(output or ())
+    _check_reports(output, [dataset], checkpoint)
     names = check_baselines(baseline or (), tuple(PROMPT_BASELINES))
     data = read_dataset(dataset)
     _set_threads(threads)
     loaded = load_model(model, checkpoint=checkpoint, device=device)
     players: list[Player] = [ModelPlayer(Predictor(loaded)), *(BaselinePlayer(name) for name in names)]
     return data, players, _facts(dataset, model, loaded.fingerprint)
+
+
+def _check_reports(output: list[Path] | None, datasets: Sequence[str | Path], checkpoint: Path | None) -> None:
+    from napari_sam.evaluation.report_files import check_report_files
+    from napari_sam.io.output_place import keep_inputs
+
+    check_report_files(output or ())
+    read = [Path(dataset) / index for dataset in datasets for index in ("", "index.csv", "../index.csv")]
+    for file in output or ():
+        keep_inputs(file, [*read, *([checkpoint] if checkpoint else [])], "figures")
 
 
 def _facts(dataset: Path, model: str, fingerprint: str) -> dict[str, Any]:

@@ -21,9 +21,11 @@ def export(
     json: Annotated[bool, typer.Option("--json", help="Print a summary on standard output.")] = False,
 ) -> None:
     """Write a model in the authors' layout (.pth), as safetensors, or as ONNX encoder and decoder."""
+    from napari_sam.io.output_place import keep_inputs
     from napari_sam.model.export import export_model
     from napari_sam.model.load import load_model
 
+    keep_inputs(output, [checkpoint] if checkpoint else [], "weights")
     model = load_model(name, checkpoint=checkpoint, device="cpu", precision="float32")
     files = [str(file) for file in export_model(model, output, format_)]
     if json:

@@ -61,8 +61,9 @@ def run_finetuning(
     """
     from napari_sam.data.sample_store import SampleStore, load_samples
     from napari_sam.data.split import split_samples
+    from napari_sam.model.registry import check_name
     from napari_sam.training.finetune import finetune
-    from napari_sam.training.finetune_result import FinetuneRecord, card_file, check_name, save_finetuned
+    from napari_sam.training.finetune_result import FinetuneRecord, card_file, save_finetuned
     from napari_sam.training.finetune_settings import finetune_settings
     from napari_sam.training.memory_estimate import check_memory
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import typer
 
 import napari_sam
+from napari_sam.cli.arguments import plain_warnings
 from napari_sam.cli.auto import auto
 from napari_sam.cli.batch import batch
 from napari_sam.cli.demo import demo
@@ -75,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = [argument for argument in arguments if argument != "--verbose"]
     command = typer.main.get_command(app)
     try:
-        status = command.main(arguments, prog_name="napari-sam", standalone_mode=False)
+        with plain_warnings():
+            status = command.main(arguments, prog_name="napari-sam", standalone_mode=False)
         if status == INTERRUPTED:  # newer versions of typer turn the exception into a status
             raise KeyboardInterrupt
         return status if isinstance(status, int) else 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_sam.cli.arguments import keep_image, numbers, plain_warnings, stretch
+from napari_sam.cli.arguments import numbers, plain_warnings, stretch
 from napari_sam.cli.segment_text import one_text, report_text, text_objects, text_settings
 from napari_sam.errors import InputError
 
@@ -62,6 +62,8 @@ def segment(
 ) -> None:
     """Segment the objects that points, boxes, a mask, a table, a journal or words point at."""
     from napari_sam.io.images import check_output, read_image
+    from napari_sam.io.label_numbers import check_label_ids
+    from napari_sam.io.output_place import keep_inputs
     from napari_sam.model.load import load_model
 
     by_hand = bool(point or negative or box or mask)
@@ -73,7 +75,7 @@ def segment(
     of_words = {"--threshold": threshold, "--top-k": top_k, "--set": set_ or None}
     words = one_text(text or (), of_words) if by_hand else ""
     check_output(output)
-    keep_image(output, image)
+    keep_inputs(output, [*filter(None, (image, mask, prompts, replay, checkpoint))])
     where = numbers(plane, int, "--plane") if plane else None
     picked = numbers(channels, int, "--channels") if channels else None
     if text and not by_hand:
@@ -85,14 +87,18 @@ def segment(
     if replay is not None:
         labels = _replay(replay, image, where, model, checkpoint, device)
         results: list[ObjectResult] = []
+        odd = ""
     else:
         pixels = read_image(image, where)
         shape = int(pixels.shape[0]), int(pixels.shape[1])
-        what = _from_table(prompts, shape, where) if prompts else _from_options(point, negative, box, mask, words)
+        what, odd = _from_options(point, negative, box, mask, words), ""
+        if prompts:
+            what, odd = _from_table(prompts, image, shape, where)
+            check_label_ids(output, what)
         loaded = load_model(model, checkpoint=checkpoint, device=device)
         with plain_warnings():
             labels, results = _segment(loaded, clip, pixels, what, stretch(normalization), picked, overwrite)
-    _report(labels, results, output, as_json=json)
+    _report(labels, results, odd, output, as_json=json)
 
 
 def _segment(
@@ -115,8 +121,10 @@ def _segment(
     return segment_each(predictor, what, overwrite=overwrite)
 
 
-def _report(labels: npt.NDArray[np.int32], results: list[ObjectResult], output: Path, *, as_json: bool) -> None:
-    """Write the labels, say what was done, and leave with status 1 if some objects failed, 2 if all did."""
+def _report(
+    labels: npt.NDArray[np.int32], results: list[ObjectResult], odd: str, output: Path, *, as_json: bool
+) -> None:
+    """Write the labels, say what was done, and leave with status 1 if some objects or entries failed, 2 if all did."""
     from dataclasses import asdict
 
     from napari_sam.io.images import write_labels
@@ -133,7 +141,9 @@ def _report(labels: npt.NDArray[np.int32], results: list[ObjectResult], output: 
         typer.echo(f"Wrote {count} object{'' if count == 1 else 's'} to {output}.")
     for result in failed:
         typer.echo(f"Object {result.label} was left out: {result.problem}", err=True)
-    if failed:
+    if odd:
+        typer.echo(odd, err=True)
+    if failed or odd:
         raise typer.Exit(1)
 
 
@@ -163,7 +173,7 @@ def _from_options(
     point: list[str] | None, negative: list[str] | None, box: list[str] | None, mask: Path | None, text: str
 ) -> dict[int, Prompts]:
     """Make one object of all options, or one of each box if there are only boxes; the text holds for each."""
-    from napari_sam.io.images import read_mask
+    from napari_sam.io.label_numbers import read_mask
     from napari_sam.types import Prompts
 
     positives = [_pair(text, "--point") for text in point or ()]
@@ -184,21 +194,42 @@ def _from_options(
     return {1: prompts}
 
 
-def _from_table(file: Path, shape: tuple[int, int], plane: tuple[int, ...] | None) -> dict[int, Prompts]:
-    """Read a table; of a stack's table only the rows of the plane (t, z, or one of them)."""
-    from napari_sam.io.prompt_table import group_prompts, read_prompt_table
+def _from_table(
+    file: Path, image: Path, shape: tuple[int, int], plane: tuple[int, ...] | None
+) -> tuple[dict[int, Prompts], str]:
+    """Read a table; of a stack's table only the rows of the plane. Also return what was left out, in a sentence."""
+    from napari_sam.io.mask_entries import left_out
+    from napari_sam.io.prompt_table import group_prompts, on_plane, read_prompt_table
 
-    rows = read_prompt_table(file)
+    table = read_prompt_table(file, shape)
+    rows = table.rows
     if plane is not None:
-        rows = [row for row in rows if _on_plane(row.plane, plane)]
+        times, slices = zip(*(row.plane for row in rows), strict=True)
+        by_time = any(t is not None for t in times) and all(z is None for z in slices)
+        index = dict(zip(_axes(image, len(plane), by_time=by_time), plane, strict=True))
+        rows = [row for row in rows if on_plane(row, index)]
         if not rows:
-            raise InputError(f"{file} has no prompts on plane {','.join(map(str, plane))}: check its columns t and z.")
-    return group_prompts(rows, shape)
+            where = ", ".join(f"{axis}={number}" for axis, number in index.items())
+            raise InputError(f"{file} has no prompts on the plane {where}: check its columns t and z.")
+    return group_prompts(rows, shape), left_out(table.problems, file)
 
 
-def _on_plane(given: tuple[int | None, int | None], plane: tuple[int, ...]) -> bool:
-    said = tuple(index for index in given if index is not None)
-    return not said or said == plane[-len(said) :]
+def _axes(image: Path, count: int, *, by_time: bool) -> tuple[str, ...]:
+    """Name the leading axes of a stack as the file does; where it does not, the last ones are t and z.
+
+    A single axis without a name is what the table speaks of: t, if it has nothing but t.
+    """
+    from napari_sam.io.large_image import open_large_image
+
+    try:
+        known = open_large_image(str(image))
+        if known.version and len(known.stacked) == count:
+            return known.stacked
+    except InputError:  # a kind of file that names no axes
+        pass
+    if count == 1:
+        return ("t",) if by_time else ("z",)
+    return (*(f"axis {number}" for number in range(count - 2)), "t", "z")
 
 
 def _pair(text: str, option: str) -> tuple[float, float]:

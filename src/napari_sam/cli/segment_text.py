@@ -59,12 +59,13 @@ def text_objects(
     pixels: Any, texts: Sequence[str], settings: TextSettings, loads: dict[str, Any], how: dict[str, Any]
 ) -> TextResult:
     """Load the models and segment; the texts are checked first. `how` goes to `pipeline.text_segment.text_segment`."""
+    from napari_sam.config.text import check_route
     from napari_sam.inference.mask_generator import AutomaticMaskGenerator
     from napari_sam.inference.text_contrasts import check_texts
     from napari_sam.inference.text_ranking import TextRanker
     from napari_sam.model.clip import load_clip
     from napari_sam.model.load import load_model
-    from napari_sam.pipeline.text_segment import check_route, text_segment
+    from napari_sam.pipeline.text_segment import text_segment
 
     check_texts(texts)
     check_route(how["route"])

@@ -10,9 +10,10 @@ from typing import Any
 from napari_sam.config.settings import read_settings_file, settings_from
 from napari_sam.errors import InputError
 
-__all__ = ["STOP_WORDS", "VIEWS", "TextSettings", "load_text_settings"]
+__all__ = ["ROUTES", "STOP_WORDS", "VIEWS", "TextSettings", "check_route", "load_text_settings"]
 
 VIEWS = ("keep", "blur", "zero")
+ROUTES = ("rank", "prompt")
 
 _STOP_WORDS = """
 a an all and any are as at be been being both but by can do each every few find for from get has have having how i if
@@ -112,3 +113,15 @@ def load_text_settings(file: Path | None = None, overrides: dict[str, Any] | Non
     values = read_settings_file(file, "text") if file is not None else {}
     values.update({key: value for key, value in (overrides or {}).items() if value is not None})
     return settings_from(TextSettings, values, "text")
+
+
+def check_route(route: str) -> None:
+    """Check the way from texts to masks.
+
+    Raises
+    ------
+    InputError
+        If there is no such way.
+    """
+    if route not in ROUTES:
+        raise InputError(f"Unknown route {route!r} from texts to masks: choose one of {', '.join(ROUTES)}.")

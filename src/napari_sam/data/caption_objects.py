@@ -70,12 +70,15 @@ class ObjectSet:
         (n, f) int8, see `captions.encode_values`.
     side
         Usual side of the image's objects in pixels, for the size cue of crops.
+    origin
+        What the image was cut from, "" for nothing larger.
     """
 
     image: npt.NDArray[np.uint8]
     records: list[MaskRecord]
     codes: npt.NDArray[np.int8]
     side: float
+    origin: str = ""
 
 
 def known_facts(image: LabelledImage) -> tuple[str | None, str | None]:

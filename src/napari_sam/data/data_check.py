@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from napari_sam.data.json_source import ListedImage
 from napari_sam.data.labelled_image import LabelledImage
 from napari_sam.data.sources import list_images, raise_problems
 from napari_sam.errors import InputError
@@ -53,6 +54,7 @@ def check_data(sources: Sequence[str | Path]) -> list[str]:
     """
     images, problems = list_images(sources)
     found: dict[tuple[str, str], list[str]] = {}
+    odd: list[str] = []
     objects = 0
     for image in images:
         try:
@@ -62,15 +64,17 @@ def check_data(sources: Sequence[str | Path]) -> list[str]:
             problems.append(str(error))
             continue
         objects += bool(labels.any())
+        odd += [image.odd_entries()] if isinstance(image, ListedImage) else []
         for kind in _doubts(labels):
             found.setdefault((image.source, kind), []).append(image.name)
     if not problems and not objects:
         problems.append(f"None of the {len(images)} training images has a labelled object: check the labels.")
     raise_problems(problems)
-    return [_warning(names, kind, source, images) for (source, kind), names in found.items()]
+    doubts = [_warning(names, kind, source, images) for (source, kind), names in found.items()]
+    return [*filter(None, odd), *doubts]
 
 
-def _check_image(image: LabelledImage, pixels: npt.NDArray[Any], labels: npt.NDArray[np.int32]) -> None:
+def _check_image(image: LabelledImage, pixels: npt.NDArray[Any], labels: npt.NDArray[np.integer]) -> None:
     try:
         resolve_normalization(pixels, "auto", image.channels)
     except InputError as error:
@@ -81,7 +85,7 @@ def _check_image(image: LabelledImage, pixels: npt.NDArray[Any], labels: npt.NDA
         raise InputError(f"{image.name} has labels but is {pixels.flat[0]} everywhere: restore the image.")
 
 
-def _doubts(labels: npt.NDArray[np.int32]) -> list[str]:
+def _doubts(labels: npt.NDArray[np.integer]) -> list[str]:
     """Return the keys of `WARNINGS` that hold for (H, W) labels."""
     values, areas = np.unique(labels[labels > 0], return_counts=True)
     if len(values) == 0:

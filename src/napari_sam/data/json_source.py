@@ -6,7 +6,8 @@ Their masks may overlap, a training sample is a label image: see `paint_masks` f
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,31 @@ import numpy.typing as npt
 
 from napari_sam.data.labelled_image import ImageFacts, LabelledImage, facts_of_areas
 from napari_sam.errors import InputError
+from napari_sam.io.coco_masks import annotation_record, coco_annotations
 from napari_sam.io.images import read_image
-from napari_sam.io.outlines import outline_to_record
-from napari_sam.io.rle_masks import rle_to_record
+from napari_sam.io.mask_entries import MaskEntries, gather, left_out
 from napari_sam.ops.mask_record import MaskRecord
-from napari_sam.ops.polygons import Polygon
 
-__all__ = ["list_json", "list_sa1b", "paint_masks"]
+__all__ = ["ListedImage", "list_json", "list_sa1b", "paint_masks"]
+
 
 VISIBLE = 0.5  # of a mask, at least: what is hidden more is no object that a click on it could mean
 
 Annotations = Sequence[Mapping[str, Any]]
 Listing = tuple[list[LabelledImage], list[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedImage(LabelledImage):
+    """Name a picture whose masks are entries of a file.
+
+    Parameters
+    ----------
+    odd_entries
+        Says in a sentence which of them are no masks and left out, "" for none.
+    """
+
+    odd_entries: Callable[[], str]
 
 
 def list_json(path: Path, source: str, *, images: str = "", channels: tuple[int, ...] | None = None) -> Listing:
@@ -114,11 +128,12 @@ def _coco_images(
             continue
         own, shape = masks.pop(row["id"], []), (int(row["height"]), int(row["width"]))
         found.append(
-            LabelledImage(
+            ListedImage(
                 name=str(file),
                 source=source,
                 read_image=partial(read_image, file),
                 read_labels=partial(_labels, own, shape, str(file)),
+                odd_entries=partial(_odd, own, shape, str(file)),
                 origin=file.name,
                 channels=channels,
                 facts=_facts(own, shape),
@@ -143,11 +158,12 @@ def _sa1b_image(path: Path, content: Mapping[str, Any], source: str, channels: t
         raise InputError(f"{path} is no SA-1B JSON ({_reason(error)}): fetch it anew.") from error
     if not picture.is_file():
         raise InputError(f"{path} is of {picture.name}, which is not beside it: put the picture there.")
-    return LabelledImage(
+    return ListedImage(
         name=str(picture),
         source=source,
         read_image=partial(read_image, picture),
         read_labels=partial(_sa1b_labels, path, shape),
+        odd_entries=partial(_sa1b_odd, path, shape),
         origin=picture.name,
         channels=channels,
         facts=facts,
@@ -155,7 +171,11 @@ def _sa1b_image(path: Path, content: Mapping[str, Any], source: str, channels: t
 
 
 def _facts(annotations: Annotations, shape: tuple[int, int]) -> ImageFacts:
-    areas = [float(mask.get("area") or np.prod(mask.get("bbox", (0, 0, 1, 1))[2:])) for mask in annotations]
+    areas = [
+        float(mask.get("area") or np.prod((mask.get("bbox") or (0, 0, 1, 1))[2:]))
+        for mask in annotations
+        if mask.get("segmentation")  # others are no objects
+    ]
     return facts_of_areas(areas, shape)
 
 
@@ -165,20 +185,23 @@ def _sa1b_labels(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.int32]:
 
 
 def _labels(annotations: Annotations, shape: tuple[int, int], name: str) -> npt.NDArray[np.int32]:
+    return paint_masks(_entries(annotations, shape, name).records, shape)
+
+
+def _odd(annotations: Annotations, shape: tuple[int, int], name: str) -> str:
+    """Say which annotations of a picture are no masks, "" if all are."""
+    return left_out(_entries(annotations, shape, name).problems, name)
+
+
+def _sa1b_odd(path: Path, shape: tuple[int, int]) -> str:
+    return _odd(_read_json(path)["annotations"], shape, str(path))
+
+
+def _entries(annotations: Annotations, shape: tuple[int, int], name: str) -> MaskEntries:
     try:
-        return paint_masks([_record(annotation, shape) for annotation in annotations], shape)
+        return gather(coco_annotations(annotations), lambda annotation: annotation_record(annotation, shape, {}))
     except InputError as error:
         raise InputError(f"Cannot use the masks of {name}: {str(error).rstrip('.')}.") from error
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise InputError(f"Cannot use the masks of {name} ({_reason(error)}): write the JSON file anew.") from error
-
-
-def _record(annotation: Mapping[str, Any], shape: tuple[int, int]) -> MaskRecord:
-    segmentation = annotation["segmentation"]
-    if isinstance(segmentation, Mapping):
-        return rle_to_record(segmentation, shape, {})
-    rings = [np.array(flat, np.float64).reshape(-1, 2)[:, ::-1] for flat in segmentation]  # x, y, x, y ...
-    return outline_to_record([Polygon(ring) for ring in rings], shape, {})
 
 
 def _reason(error: Exception) -> str:

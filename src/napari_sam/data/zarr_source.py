@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from napari_sam.data.labelled_image import LabelledImage
 from napari_sam.errors import InputError
-from napari_sam.io.images import as_labels
+from napari_sam.io.label_numbers import as_labels
 from napari_sam.io.large_image import LargeImage, open_large_image
 from napari_sam.io.ome_metadata import ome_attributes
 from napari_sam.io.zarr_location import join, open_node
@@ -127,5 +127,5 @@ def _read(image: LargeImage, plane: dict[str, int], piece: tuple[slice, slice]) 
     return values[..., 0] if values.ndim == 3 and values.shape[-1] == 1 else values
 
 
-def _read_labels(labels: LargeImage, plane: dict[str, int], piece: tuple[slice, slice]) -> npt.NDArray[np.int32]:
+def _read_labels(labels: LargeImage, plane: dict[str, int], piece: tuple[slice, slice]) -> npt.NDArray[Any]:
     return as_labels(_read(labels, plane, piece), labels.location)

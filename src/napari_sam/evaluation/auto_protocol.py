@@ -83,6 +83,7 @@ def evaluate_auto(
                 Score(
                     image=item.name,
                     group=item.group,
+                    origin=item.origin,
                     method=segmenter.name,
                     about=about,
                     values={**values, "seconds": seconds},

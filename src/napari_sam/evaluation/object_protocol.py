@@ -81,6 +81,7 @@ def judge_objects(
                     Score(
                         image=item.name,
                         group=item.group,
+                        origin=item.origin,
                         method=player.name,
                         about=about,
                         values=values,

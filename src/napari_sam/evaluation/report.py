@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from napari_sam.evaluation.intervals import bootstrap_intervals
@@ -31,10 +32,10 @@ def summarise(scores: Sequence[Score], *, method: str = MODEL) -> dict[str, Any]
     -------
     dict
         `all` and `groups`: for each the number of `images` and `objects`, the mean of every measure over the records
-        (objects, or whole images), under `intervals` [lower, upper] for each measure (None for a single image); for
-        objects also `by_image`, the mean over images of each image's mean. If the method predicts the IoU,
-        `score_correlation`: Spearman's with the true IoU, in each part and over all. Under `baselines`, if there are
-        other methods, the same for each by its name.
+        (objects, or whole images), under `intervals` [lower, upper] for each measure (None for a single unit). Images
+        of one origin are one unit; where there are any, `units` counts them. For objects also `by_image`, the mean over
+        images of each image's mean. If the method predicts the IoU, `score_correlation`: Spearman's with the true IoU,
+        in each part and over all. Under `baselines`, if there are other methods, the same for each by its name.
     """
     names = list(dict.fromkeys(score.method for score in scores))
     summary = _parts([score for score in scores if score.method == method])
@@ -67,20 +68,29 @@ def _means(scores: Sequence[Score]) -> dict[str, Any]:
         return {"images": 0, "objects": 0, "intervals": {}}
     measures = list(scores[0].values)
     values = np.array([[score.values[measure] for measure in measures] for score in scores], float)
-    _, image, counts = np.unique([score.image for score in scores], return_inverse=True, return_counts=True)
-    sums = np.zeros((len(counts), len(measures)))
-    np.add.at(sums, image, values)
+    sums, counts = _sums([score.image for score in scores], values)
     summary: dict[str, Any] = {"images": len(counts), "objects": len(scores)}
     summary |= {name: sum(score.about[name] for score in scores) for name in SUMMED if name in scores[0].about}
     summary |= _named(measures, values.mean(axis=0))
     if "label" in scores[0].about:
         summary["by_image"] = _named(measures, (sums / counts[:, None]).mean(axis=0))
-    intervals = bootstrap_intervals(sums, counts)
+    whole, records = _sums([score.origin or score.image for score in scores], values)
+    if len(records) < len(counts):
+        summary["units"] = len(records)
+    intervals = bootstrap_intervals(whole, records)
     ends: list[Any] = [None] * len(measures) if intervals is None else intervals.round(DIGITS).tolist()
     summary["intervals"] = dict(zip(measures, ends, strict=True))
     if all(score.predicted is not None for score in scores):
         summary["score_correlation"] = _correlation(scores)
     return summary
+
+
+def _sums(names: Sequence[str], values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
+    """Return the sums of the rows of each name, and how many there are."""
+    _, place, counts = np.unique(names, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(counts), values.shape[1]))
+    np.add.at(sums, place, values)
+    return sums, counts
 
 
 def _named(measures: Sequence[str], values: Any) -> dict[str, float]:

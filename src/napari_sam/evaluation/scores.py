@@ -23,6 +23,9 @@ class Score:
     ----------
     image, group
         Which image it is, and the group it counts to ("" without one).
+    origin
+        What the image was cut from: planes of one stack, or pieces of one mosaic, share it and are one unit of
+        intervals; "" is the image alone.
     method
         "model", or the name of a baseline.
     about
@@ -35,6 +38,7 @@ class Score:
 
     image: str
     group: str
+    origin: str = ""
     method: str = MODEL
     about: Mapping[str, int]
     values: Mapping[str, float]

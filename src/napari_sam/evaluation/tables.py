@@ -25,7 +25,7 @@ TITLES = {
     "box": "box IoU",
     "score_correlation": "rank correlation",
 }
-COUNTS = ("images", "objects", "found")
+COUNTS = ("images", "units", "objects", "found")
 ROUND = "round_"
 WHOLE = "all"
 

@@ -7,6 +7,7 @@ clear count for nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,9 @@ def image_objects(
     for index in np.linspace(0, len(images) - 1, count).round().astype(int).tolist():
         modality, kind = known_facts(images[index])
         rng = np.random.default_rng((seed, index))
-        yield images[index].name, describe_labels(images[index].sample(), rng, modality=modality, kind=kind)
+        image = images[index]
+        found = describe_labels(image.sample(), rng, modality=modality, kind=kind)
+        yield image.name, replace(found, origin=f"{image.source}/{image.origin}" if image.origin else "")
 
 
 def scene_objects(count: int, *, seed: int = 0, size: tuple[int, int] = (256, 256)) -> Iterator[tuple[str, ObjectSet]]:
@@ -91,7 +94,7 @@ def evaluate_retrieval(ranker: TextRanker, sets: Iterable[tuple[str, ObjectSet]]
         embeddings = ranker.embed(found.records, found.image)
         own = ~np.isin(found.codes[:, NAMES.index("kind")], EXTRAS)
         for facet in WITHIN:
-            yield from _rank(ranker, _some(embeddings, own), found.codes[own], facet, name, 1)
+            yield from _rank(ranker, _some(embeddings, own), found.codes[own], facet, (name, found.origin), 1)
         kept = rng.permutation(len(found.records))[:AN_IMAGE]
         pooled.append((_some(embeddings, kept), found.codes[kept]))
     if pooled:
@@ -101,7 +104,7 @@ def evaluate_retrieval(ranker: TextRanker, sets: Iterable[tuple[str, ObjectSet]]
         own = ~np.isin(codes[:, NAMES.index("kind")], EXTRAS)
         for facet in POOLED:
             which = own | (facet == "kind")
-            yield from _rank(ranker, _some(together, which), codes[which], facet, "all images", FEW)
+            yield from _rank(ranker, _some(together, which), codes[which], facet, ("all images", ""), FEW)
 
 
 def evaluate_text_masks(
@@ -124,7 +127,7 @@ def evaluate_text_masks(
             for facet, text, meant, unsure, others in asked:
                 selected = player.select(text, meant) & ~unsure
                 values = {"iou": _iou(selected, meant), "everything": _iou(meant | others, meant)}
-                yield Score(image=name, group=facet, method=player.name, about={}, values=values)
+                yield Score(image=name, group=facet, origin=found.origin, method=player.name, about={}, values=values)
 
 
 def average_precision(scores: npt.NDArray[np.floating[Any]], right: BoolArray) -> float:
@@ -160,9 +163,14 @@ def _some(embeddings: MaskEmbeddings, which: npt.NDArray[Any]) -> MaskEmbeddings
 
 
 def _rank(
-    ranker: TextRanker, embeddings: MaskEmbeddings, codes: npt.NDArray[np.int8], facet: str, name: str, least: int
+    ranker: TextRanker,
+    embeddings: MaskEmbeddings,
+    codes: npt.NDArray[np.int8],
+    facet: str,
+    of: tuple[str, str],
+    least: int,
 ) -> Iterator[Score]:
-    """Rank objects by each value of a facet that at least so many have, and so many have not."""
+    """Rank objects of an image (name, origin) by each value of a facet that at least so many have, and have not."""
     for number, value in enumerate(FACETS[facet]):
         truth = judge(codes, [Claim(NAMES.index(facet), number)])
         certain, right = truth != UNDECIDED, truth == TRUE
@@ -170,8 +178,9 @@ def _rank(
             continue
         scores = ranker.score(embeddings, [prompt_of(facet, value)])[:, 0]
         yield Score(
-            image=name,
+            image=of[0],
             group=facet,
+            origin=of[1],
             about={"ranked": int(np.count_nonzero(certain)), "value": number},
             values={
                 "average_precision": average_precision(scores[certain], right[certain]),

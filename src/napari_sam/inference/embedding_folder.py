@@ -16,7 +16,7 @@ from napari_sam.inference.embedding_store import NAME, USED, EmbeddingStore, Sig
 from napari_sam.inference.lattice import Lattice
 from napari_sam.inference.picture import Picture
 from napari_sam.inference.store_identity import identity_of
-from napari_sam.model.registry import cache_folder
+from napari_sam.model.folders import cache_folder
 from napari_sam.model.sam import Sam
 
 __all__ = ["DEFAULT_LIMIT", "embedding_folder", "evict", "open_store"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from napari_sam.config.caption_words import ADJECTIVES, COMPATIBLE, FACETS, NOUNS, PLACES
 from napari_sam.config.text import STOP_WORDS
 from napari_sam.errors import InputError
-from napari_sam.model.clip import Clip
+
+if TYPE_CHECKING:
+    from napari_sam.model.clip import Clip
 
 __all__ = [
     "Contrasts",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from napari_sam.errors import InputError
+from napari_sam.io.csv_rows import read_csv_rows
+from napari_sam.io.mask_entries import MaskEntries, gather
 from napari_sam.io.mask_fields import MaskRows, feature_values, flat_fields, flat_scores, mask_labels
 from napari_sam.io.rle_masks import rle_to_record
 from napari_sam.ops.mask_record import MaskRecord
@@ -48,28 +49,21 @@ def encode_csv(
     return stream.getvalue().encode()
 
 
-def decode_csv(data: bytes, shape: tuple[int, int]) -> list[MaskRecord]:
+def decode_csv(data: bytes, shape: tuple[int, int]) -> MaskEntries:
     """Return the masks of a table; of its columns, only `rle` has to be there.
 
     Raises
     ------
     InputError
-        If the image is of another size, or there is no column `rle`.
-    csv.Error, ValueError, KeyError, TypeError
+        If the image is of another size, there is no column `rle`, or no line can be used.
+    csv.Error, ValueError
         If it is no such table.
     """
-    with _any_field_size():
-        lines = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-        if "rle" not in (lines.fieldnames or ()):
-            raise InputError("the table has no column rle, which holds the pixels")
-        return [rle_to_record(json.loads(line["rle"]), shape, flat_scores(line)) for line in lines]
-
-
-@contextmanager
-def _any_field_size() -> Iterator[None]:
-    """Let the run lengths of a ragged mask be longer than the 131072 characters that csv reads of its own accord."""
-    before = csv.field_size_limit(2**31 - 1)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
+    columns, rows = read_csv_rows(data)
+    if "rle" not in columns:
+        raise InputError("the table has no column rle, which holds the pixels")
+    return gather(
+        ((f"line {row.line}", row.cells) for row in rows),
+        lambda cells: rle_to_record(json.loads(cells["rle"]), shape, flat_scores(cells)),
+        lambda cells: cells.get("label"),
+    )

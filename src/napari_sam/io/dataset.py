@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.errors import InputError
-from napari_sam.io.images import image_shape, read_image, read_labels
+from napari_sam.io.csv_rows import CsvRow, read_csv_rows
+from napari_sam.io.images import image_shape, read_image
+from napari_sam.io.label_numbers import LARGEST_ID, read_labels
 
 __all__ = ["Dataset", "DatasetItem", "list_dataset", "read_dataset"]
 
@@ -46,12 +48,15 @@ class DatasetItem:
     def read(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
         """Return the image (H, W) or (H, W, C) and its (H, W) int32 instance labels, 0 background.
 
+        Labels beyond int32 are numbered anew, 1 to n.
+
         Raises
         ------
         InputError
             If a file cannot be read or their sizes differ.
         """
-        image, labels = read_image(self.image_file, self.plane), read_labels(self.label_file, self.plane)
+        image, found = read_image(self.image_file, self.plane), read_labels(self.label_file, self.plane)
+        labels = found.astype(np.int32) if found.max(initial=0) <= LARGEST_ID else _numbered_anew(found)
         if image.shape[:2] != labels.shape:
             raise InputError(
                 f"{self.image_file} has {image.shape[:2]} pixels, its labels {labels.shape}: give the same sizes."
@@ -122,6 +127,11 @@ def list_dataset(path: Path, every: int = 1) -> tuple[Dataset, list[str]]:
     return Dataset(path=path, items=tuple(items)), problems
 
 
+def _numbered_anew(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
+    _, dense = np.unique(np.append(labels, 0), return_inverse=True)  # 0 is there, so it stays 0
+    return dense[:-1].reshape(labels.shape).astype(np.int32)
+
+
 def _files(folder: Path, extensions: tuple[str, ...]) -> list[Path]:
     found = (file for file in folder.iterdir() if file.suffix.lower() in extensions)
     return sorted(file for file in found if not file.name.startswith("."))
@@ -156,12 +166,18 @@ def _leading(path: Path) -> tuple[int, ...]:
     return shape[: -3 if len(shape) > 2 and shape[-1] in (3, 4) else -2]
 
 
+def _read_table(path: Path) -> tuple[list[str], list[CsvRow]]:
+    try:
+        return read_csv_rows(path.read_bytes())
+    except (OSError, InputError, csv.Error) as error:
+        raise InputError(f"Cannot read {path} ({str(error).rstrip('.')}): save it as CSV anew.") from error
+
+
 def _read_index(path: Path) -> dict[str, dict[str, str]]:
     for folder in (path, path.resolve().parent):
         index = folder / "index.csv"
         if index.is_file():
-            with index.open(newline="") as stream:
-                reader = csv.DictReader(stream)
-                if {"id", "group"} <= set(reader.fieldnames or ()):
-                    return {row["id"]: row for row in reader}
+            columns, rows = _read_table(index)
+            if {"id", "group"} <= set(columns):
+                return {row.cells["id"]: row.cells for row in rows if "id" in row.cells}
     return {}

@@ -6,13 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from napari_sam.errors import InputError
-from napari_sam.io.mask_fields import MaskRows, check_size, feature_values, mask_labels, xy_fields, xy_scores
-from napari_sam.io.outlines import outline_to_record
+from napari_sam.io.geojson_features import feature_record, read_features
+from napari_sam.io.mask_entries import MaskEntries, gather
+from napari_sam.io.mask_fields import MaskRows, feature_values, mask_labels, xy_fields
 from napari_sam.ops.mask_record import MaskRecord
-from napari_sam.ops.polygons import Polygon, Ring, mask_polygons
+from napari_sam.ops.polygons import Ring, mask_polygons
 
 __all__ = ["decode_geojson", "encode_geojson"]
 
@@ -36,24 +34,22 @@ def encode_geojson(
     return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
-def decode_geojson(data: bytes, shape: tuple[int, int]) -> list[MaskRecord]:
-    """Return the masks of a FeatureCollection, or of the list of features that QuPath writes too.
+def decode_geojson(data: bytes, shape: tuple[int, int]) -> MaskEntries:
+    """Return the masks of whatever `read_features` reads.
 
     Raises
     ------
     InputError
-        If the image is of another size, or a shape is no polygon or lies outside.
-    ValueError, KeyError, TypeError, IndexError
+        If the image is of another size, or no feature is a mask in it.
+    ValueError, KeyError, TypeError, IndexError, RecursionError
         If it is no GeoJSON.
     """
-    content = json.loads(data)
-    if isinstance(content, list):
-        content = {"features": content}
-    elif content["type"] == "Feature":
-        content = {"features": [content]}
-    if "image" in content:
-        check_size((content["image"]["height"], content["image"]["width"]), shape)
-    return [_record(feature, shape) for feature in content["features"]]
+    features = read_features(json.loads(data), shape)
+    return gather(
+        ((feature.name, feature) for feature in features),
+        lambda feature: feature_record(feature, shape),
+        lambda feature: feature.properties.get("object_id"),
+    )
 
 
 def _feature(record: MaskRecord, label: int, extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,16 +81,3 @@ def _closed(ring: Ring) -> list[list[int]]:
     """Return (x, y) corners with the first repeated; right of the way in rows and columns is left of it in (x, y)."""
     corners: list[list[int]] = ring[:, ::-1].astype(int).tolist()
     return [*corners, corners[0]]
-
-
-def _record(feature: Mapping[str, Any], shape: tuple[int, int]) -> MaskRecord:
-    geometry = feature["geometry"]
-    if geometry["type"] not in ("Polygon", "MultiPolygon"):
-        raise InputError(f"a feature is a {geometry['type']}, and only Polygon and MultiPolygon are masks")
-    parts = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
-    polygons = [Polygon(_ring(outer), tuple(_ring(hole) for hole in holes)) for outer, *holes in parts]
-    return outline_to_record(polygons, shape, xy_scores(feature.get("properties") or {}))
-
-
-def _ring(corners: Sequence[Sequence[float]]) -> Ring:
-    return np.array([corner[:2] for corner in corners], np.float64)[:, ::-1]

@@ -1,4 +1,4 @@
-"""Reading pictures, masks and label images; writing labels, all at once or not at all."""
+"""Reading pictures; writing labels, all at once or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image
 
 from napari_sam.errors import InputError
 
-__all__ = ["as_labels", "check_output", "image_shape", "read_image", "read_labels", "read_mask", "write_labels"]
+__all__ = ["check_output", "image_shape", "read_image", "read_labels", "write_labels"]
 
 PICTURES = (".png", ".jpg", ".jpeg")
 TIFFS = (".tif", ".tiff")
@@ -54,30 +54,11 @@ def read_image(path: str | Path, plane: tuple[int, ...] | None = None) -> npt.ND
     raise InputError(f"Cannot read {path}: {suffix or 'no extension'} is unknown, {READABLE} are read.")
 
 
-def read_labels(path: str | Path, plane: tuple[int, ...] | None = None) -> npt.NDArray[np.int32]:
-    """Read a (H, W) int32 label image, 0 background.
+def read_labels(path: str | Path, plane: tuple[int, ...] | None = None) -> npt.NDArray[Any]:
+    """Read a (H, W) label image: see `label_numbers.read_labels`."""
+    from napari_sam.io.label_numbers import read_labels as read  # which builds on this module
 
-    Raises
-    ------
-    InputError
-        As `read_image`, or if the values are not labels.
-    """
-    return as_labels(read_image(path, plane), path)
-
-
-def as_labels(values: npt.NDArray[Any], name: object) -> npt.NDArray[np.int32]:
-    """Return (H, W) values of any integer type, or booleans, as int32 labels; `name` says in messages whose they are.
-
-    Raises
-    ------
-    InputError
-        If the values are not labels.
-    """
-    if values.ndim != 2 or values.dtype.kind not in "bui":
-        raise InputError(f"{name} has shape {values.shape} and type {values.dtype}: labels are (H, W) integers.")
-    if values.size and (int(values.min()) < 0 or int(values.max()) > np.iinfo(np.int32).max):
-        raise InputError(f"{name} holds labels from {values.min()} to {values.max()}: they must fit 0 to 2147483647.")
-    return values.astype(np.int32)
+    return read(path, plane)
 
 
 def image_shape(path: str | Path) -> tuple[int, ...]:
@@ -97,14 +78,6 @@ def image_shape(path: str | Path) -> tuple[int, ...]:
     if path.is_file() and suffix == ".npy":
         return tuple(_read(path, lambda file: np.load(file, mmap_mode="r", allow_pickle=False)).shape)
     return read_image(path).shape
-
-
-def read_mask(path: str | Path) -> npt.NDArray[np.bool_]:
-    """Read a (H, W) mask: every pixel that is not 0 belongs to it."""
-    values = read_image(path)
-    if values.ndim != 2:
-        raise InputError(f"{path} has shape {values.shape}: a mask is (H, W).")
-    return values != 0
 
 
 def write_labels(path: str | Path, labels: npt.NDArray[Any]) -> None:

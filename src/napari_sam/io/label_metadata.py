@@ -89,9 +89,10 @@ def set_colors(group: Any, count: int) -> None:
 
 
 def add_colors(group: Any, labels: Iterable[int]) -> bool:
-    """Give labels colours that have none, where the metadata list any: viewers show no others. Tell whether any got one.
+    """Give labels colours that have none, where the metadata list any, and tell whether any got one.
 
-    A list of our own that grows beyond 1000 goes, as `set_colors` would leave it out.
+    Viewers show no labels without a colour where others have some. A list of our own that grows beyond 1000 goes, as
+    `set_colors` would leave it out.
     """
     entry = ome_attributes(group)["image-label"]
     listed = entry.get("colors", [])

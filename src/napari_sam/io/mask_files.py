@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import struct
-import zipfile
-import zlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,20 +11,16 @@ from napari_sam.io.atomic_file import check_folder, write_whole
 from napari_sam.io.coco_masks import decode_coco, encode_coco
 from napari_sam.io.csv_masks import decode_csv, encode_csv
 from napari_sam.io.geojson_masks import decode_geojson, encode_geojson
+from napari_sam.io.mask_entries import DAMAGED, MaskEntries, left_out
 from napari_sam.io.mask_fields import MaskRows
 from napari_sam.io.roi_masks import decode_rois, encode_rois
 from napari_sam.ops.mask_record import MaskRecord
 
-__all__ = ["MASK_FORMATS", "check_mask_output", "read_masks", "write_masks"]
+__all__ = ["DECODE", "MASK_FORMATS", "check_mask_output", "read_mask_entries", "read_masks", "write_masks"]
 
 MASK_FORMATS = {".json": "COCO", ".geojson": "GeoJSON", ".zip": "ImageJ ROI", ".csv": "CSV"}
 _ENCODE = {".json": encode_coco, ".geojson": encode_geojson, ".zip": encode_rois, ".csv": encode_csv}
-_DECODE = {".json": decode_coco, ".geojson": decode_geojson, ".zip": decode_rois, ".csv": decode_csv}
-# what readers make of damaged files; RuntimeError: an encrypted zip, or JSON that is nested too deeply
-_DAMAGED = (
-    *(ArithmeticError, AttributeError, EOFError, LookupError, RuntimeError, TypeError, ValueError),
-    *(csv.Error, struct.error, zipfile.BadZipFile, zlib.error),
-)
+DECODE = {".json": decode_coco, ".geojson": decode_geojson, ".zip": decode_rois, ".csv": decode_csv}
 
 
 def write_masks(
@@ -74,20 +67,37 @@ def write_masks(
 def read_masks(path: str | Path, shape: tuple[int, int]) -> list[MaskRecord]:
     """Read the masks of an image of (H, W) pixels, in the order of the file; scores that it lacks are 1.
 
+    Entries that are no masks of the image are left out; a `UserWarning` names them.
+
     Raises
     ------
     InputError
-        If the extension is unknown, the file is missing or damaged, or belongs to an image of another size.
+        As `read_mask_entries`.
+    """
+    found = read_mask_entries(path, shape)
+    if found.problems:
+        warnings.warn(left_out(found.problems, path), UserWarning, stacklevel=2)
+    return found.records
+
+
+def read_mask_entries(path: str | Path, shape: tuple[int, int]) -> MaskEntries:
+    """Read the masks of an image of (H, W) pixels, the numbers that the file gives them, and what is left out.
+
+    Raises
+    ------
+    InputError
+        If the extension is unknown, the file is missing or damaged, or belongs to an image of another size, or no entry
+        can be used.
     """
     path = Path(path)
     suffix = _suffix(path, "read masks from")
     try:
-        return _DECODE[suffix](path.read_bytes(), (int(shape[0]), int(shape[1])))
+        return DECODE[suffix](path.read_bytes(), (int(shape[0]), int(shape[1])))
     except OSError as error:
         raise InputError(f"Cannot read {path} ({error.strerror}): give an existing file of masks.") from error
     except InputError as error:
         raise InputError(f"Cannot use the masks in {path}: {str(error).rstrip('.')}.") from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         reason = f"{type(error).__name__}: {error}".split("\n")[0].rstrip(".")
         kind = MASK_FORMATS[suffix]
         raise InputError(f"{path} is damaged or no {kind} file of masks ({reason}): write it anew.") from error

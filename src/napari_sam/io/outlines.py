@@ -20,12 +20,14 @@ def outline_to_record(polygons: Sequence[Polygon], shape: tuple[int, int], score
     Raises
     ------
     InputError
-        If a corner is not finite or lies more than a pixel outside the image.
+        If a corner is not finite, or no pixel of the image lies inside.
     """
-    for polygon in polygons:
-        for ring in polygon.outer, *polygon.holes:
-            # written so that NaN fails too
-            if not ((ring >= -1) & (ring <= np.add(shape, 1))).all():
-                raise InputError(f"an outline leaves the image of {shape[0]} x {shape[1]} pixels")
+    rings = [ring for polygon in polygons for ring in (polygon.outer, *polygon.holes)]
+    if not all(np.isfinite(ring).all() for ring in rings):
+        raise InputError("a corner of its outline is no finite number")
     patch, origin = polygons_to_patch(polygons, shape)
+    if not patch.any():
+        outside = any((ring < 0).any() or (ring > shape).any() for ring in rings)
+        where = f"leaves the image of {shape[0]} x {shape[1]} pixels" if outside else "holds no pixel's centre"
+        raise InputError(f"its outline {where}")
     return MaskRecord.from_patch(patch, origin, image_shape=shape, **scores)

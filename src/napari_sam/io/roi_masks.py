@@ -8,13 +8,16 @@ if its centre is inside, as this project does.
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_sam.errors import InputError
+from napari_sam.io.mask_entries import MaskEntries, gather
 from napari_sam.io.mask_fields import MaskRows, check_size, feature_values, flat_fields, flat_scores, mask_labels
 from napari_sam.io.outlines import outline_to_record
 from napari_sam.ops.mask_record import MaskRecord
@@ -23,7 +26,7 @@ from napari_sam.ops.polygons import Polygon, mask_polygons
 if TYPE_CHECKING:
     from roifile import ImagejRoi
 
-__all__ = ["decode_rois", "encode_rois"]
+__all__ = ["decode_rois", "encode_rois", "holds_rois"]
 
 AREAS = ("POLYGON", "FREEHAND", "TRACED", "RECT", "OVAL")
 LARGEST = 60535  # ImageJ takes 16-bit numbers above this for negative ones
@@ -53,29 +56,51 @@ def encode_rois(
     return stream.getvalue()
 
 
-def decode_rois(data: bytes, shape: tuple[int, int]) -> list[MaskRecord]:
-    """Return the masks of the area ROIs of a zip.
+def decode_rois(data: bytes, shape: tuple[int, int]) -> MaskEntries:
+    """Return the masks of the area ROIs of a zip; what macOS adds to zips is passed over.
 
     Ovals become polygons of 32 corners, as roifile draws them; splines and the fractions of rectangles are not read.
 
     Raises
     ------
     InputError
-        If a ROI is no area, leaves the image, or tells of an image of another size.
-    zipfile.BadZipFile, ValueError, TypeError, IndexError, struct.error, RuntimeError
-        If it is no zip of ROIs.
+        If there are no ROIs, or none that is an area in an image of this size.
+    zipfile.BadZipFile, RuntimeError
+        If it is no zip.
     """
     from roifile import ImagejRoi
 
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        names = [name for name in archive.namelist() if name.lower().endswith(".roi")]
+        names = [name for name in archive.namelist() if name.lower().endswith(".roi") and not _of_macos(name)]
         if not names and archive.namelist():
             raise InputError("the zip has no .roi files in it")
-        records = []
-        for name in names:
+
+        def make(name: str) -> MaskRecord:
             with archive.open(name) as entry:
-                records.append(_record(ImagejRoi.frombytes(entry.read(ENTRY_BYTES)), name, shape))
-    return records
+                return _record(ImagejRoi.frombytes(entry.read(ENTRY_BYTES)), shape)
+
+        return gather(((name, name) for name in names), make, _number_in)
+
+
+def holds_rois(path: str | Path) -> bool:
+    """Tell whether a file is a zip with ImageJ ROIs in it, rather than one of an image or of anything else."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.lower().endswith(".roi") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _of_macos(name: str) -> bool:
+    """Tell whether an entry of a zip holds no more than what the Finder notes of another."""
+    *folders, file = name.split("/")
+    return "__MACOSX" in folders or file.startswith("._")
+
+
+def _number_in(name: str) -> str:
+    """Return the number of "mask-0007.roi", as `encode_rois` names them; "" of other names."""
+    found = re.fullmatch(r"(?:.*/)?mask-(\d+)\.roi", name)
+    return found[1] if found else ""
 
 
 def _roi(polygons: Sequence[Polygon]) -> ImagejRoi:
@@ -99,9 +124,9 @@ def _roi(polygons: Sequence[Polygon]) -> ImagejRoi:
     )
 
 
-def _record(roi: ImagejRoi, name: str, shape: tuple[int, int]) -> MaskRecord:
+def _record(roi: ImagejRoi, shape: tuple[int, int]) -> MaskRecord:
     if roi.roitype.name not in AREAS:
-        raise InputError(f"{name} is a {roi.roitype.name}, and only areas are masks")
+        raise InputError(f"it is a {roi.roitype.name}, and only areas are masks")
     fields = roi.properties
     if "image_height" in fields and "image_width" in fields:
         check_size((fields["image_height"], fields["image_width"]), shape)

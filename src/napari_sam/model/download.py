@@ -17,7 +17,7 @@ import requests
 import urllib3
 
 from napari_sam.errors import DownloadError, InputError
-from napari_sam.model.registry import ModelRow, cache_folder
+from napari_sam.model.registry import ModelRow, weights_file
 from napari_sam.model.weights_files import FoundFile, find_file, verify_file
 
 __all__ = ["Patience", "Progress", "fetch_model"]
@@ -72,7 +72,7 @@ def fetch_model(row: ModelRow, *, progress: Progress | None = None, patience: Pa
     found = _usable(row)
     if found is not None:
         return found.path
-    target = cache_folder() / row.file
+    target = weights_file(row)
     if not row.urls:
         remedy = "import it again" if row.known_hash else "install the package again"
         raise InputError(f"The weights file of {row.name!r} is gone or damaged ({target.name}): {remedy}.")

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import difflib
-import json
-import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import pooch
-
 from napari_sam.errors import InputError
+from napari_sam.model.folders import cache_folder, data_folder
+from napari_sam.model.own_models import read_rows, write_rows
 
 __all__ = [
     "CLIP_MODELS",
     "MODELS",
     "ModelRow",
     "bundled_file",
-    "cache_folder",
+    "check_name",
     "find_model",
     "register_user_model",
     "user_models",
+    "weights_file",
 ]
 
 _META = "https://dl.fbaipublicfiles.com/segment_anything"
@@ -42,7 +42,7 @@ class ModelRow:
     size
         Bytes, or 0 where not published.
     file
-        Name of the weights file in the cache.
+        Name of the weights file in the cache, of a model of the user's in their data folder.
     other_names
         Names under which other tools keep the same file.
     licence, about
@@ -218,38 +218,48 @@ CLIP_MODELS: tuple[ModelRow, ...] = (
 )
 
 
-def cache_folder() -> Path:
-    """Return where weights are kept: `NAPARI_SAM_CACHE`, or the user's cache folder."""
-    return Path(os.environ.get("NAPARI_SAM_CACHE") or pooch.os_cache("napari-sam-stack")) / "models"
-
-
 def bundled_file(row: ModelRow) -> Path | None:
     """Return the weights that came with the package, or None."""
     file = Path(__file__).parent.parent / "weights" / row.file
     return file if not row.urls and not row.known_hash and file.is_file() else None
 
 
+def weights_file(row: ModelRow) -> Path:
+    """Return where a model's weights lie once they are here: a bundled one's, a download's or the user's own."""
+    if (bundled := bundled_file(row)) is not None:
+        return bundled
+    return (cache_folder() if row.urls else data_folder()) / row.file
+
+
 def user_models(kind: str = "sam") -> tuple[ModelRow, ...]:
-    """Return the models of a kind that were added by `models import`; "" for all kinds."""
-    file = cache_folder() / "user_models.json"
-    if not file.is_file():
-        return ()
+    """Return the models of a kind that were trained or added by `models import`; "" for all kinds."""
+    rows = read_rows()
     try:
-        rows = json.loads(file.read_text())
         models = tuple(ModelRow(**{**row, "urls": (), "other_names": ()}) for row in rows)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"Cannot read {file} ({error}): remove it and import your models again.") from error
+    except TypeError as error:
+        raise InputError(
+            f"Cannot read the list of your models in {data_folder()} ({error}): remove it and import them again."
+        ) from error
     return tuple(model for model in models if kind in ("", model.kind))
 
 
 def register_user_model(row: ModelRow) -> None:
     """Add a model of the user's to the list, replacing one of the same name."""
-    rows = [asdict(old) for old in user_models("") if old.name != row.name] + [asdict(row)]
-    file = cache_folder() / "user_models.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(rows, indent=1))
-    os.replace(part, file)
+    write_rows([*(old for old in read_rows() if old.get("name") != row.name), asdict(row)])
+
+
+def check_name(name: str) -> None:
+    """Check, before any work is done, that a result may be called so.
+
+    Raises
+    ------
+    InputError
+        If the name belongs to a model that comes with the package or is downloaded, or makes no file name.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise InputError(f"The name {name!r} is not usable: take letters, digits, dots, - and _.")
+    if name in {row.name for row in MODELS}:
+        raise InputError(f"The name {name!r} belongs to a model of the list: give the result a name of its own.")
 
 
 def find_model(name: str, kind: str = "sam") -> ModelRow:

@@ -10,10 +10,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import platformdirs
 import pooch
 
 from napari_sam.errors import InputError
-from napari_sam.model.registry import ModelRow, bundled_file, cache_folder, find_model, register_user_model
+from napari_sam.model.folders import cache_folder
+from napari_sam.model.registry import ModelRow, bundled_file, find_model, register_user_model, weights_file
 
 __all__ = [
     "FoundFile",
@@ -49,13 +51,13 @@ class FoundFile:
 
 def other_folders() -> tuple[Path, ...]:
     """Return the folders in which other tools keep the same files."""
-    micro_sam = os.environ.get("MICROSAM_CACHEDIR") or pooch.os_cache("micro_sam")
+    micro_sam = os.environ.get("MICROSAM_CACHEDIR") or platformdirs.user_cache_dir("micro_sam")
     home = Path.home() / ".cache"
     return home / "napari-segment-anything", home / "micro_sam/models", Path(micro_sam) / "models"
 
 
 def find_file(row: ModelRow) -> FoundFile | None:
-    """Look for a model's weights: in the package, in the cache, in the folders of other tools.
+    """Look for a model's weights: in the package, in the cache, in the user's data, in the folders of other tools.
 
     A file is hashed when it is met for the first time, and again only if its size or time has changed. A wrong file
     in the cache is reported as damaged if there is no right one anywhere; wrong files of other tools do not count.
@@ -63,7 +65,7 @@ def find_file(row: ModelRow) -> FoundFile | None:
     bundled = bundled_file(row)
     if bundled is not None:
         return FoundFile(path=bundled, state="bundled")
-    file = cache_folder() / row.file
+    file = weights_file(row)
     if is_verified(file, row):
         return FoundFile(path=file, state="downloaded" if row.urls else "imported")
     if row.urls:
@@ -153,8 +155,8 @@ def import_model(name: str, file: Path) -> ModelRow:
         raise InputError(f"The name {name!r} belongs to the bundled model: import the file under another name.")
     else:
         row = _describe(name, file)
-    _copy(file, cache_folder() / row.file)
-    _remember(cache_folder() / row.file, row)
+    _copy(file, weights_file(row))
+    _remember(weights_file(row), row)
     if not row.urls:
         register_user_model(row)
     return row
@@ -201,7 +203,7 @@ def _copy(file: Path, target: Path) -> None:
         part.unlink(missing_ok=True)
         raise InputError(
             f"Cannot copy {file} to {target} ({error.strerror}): "
-            "make room there, or set NAPARI_SAM_CACHE to a folder that you can write to."
+            "make room there, or set NAPARI_SAM_DATA (downloads: NAPARI_SAM_CACHE) to a folder that you can write to."
         ) from error
 
 

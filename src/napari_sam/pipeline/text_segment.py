@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.config.auto import AUTO_PRESETS, AutoSettings
-from napari_sam.config.text import TextSettings
-from napari_sam.errors import InputError
+from napari_sam.config.text import TextSettings, check_route
 from napari_sam.inference.mask_generator import AutomaticMaskGenerator
 from napari_sam.inference.normalization import Normalization, apply_normalization
 from napari_sam.inference.picture import Picture, open_picture
@@ -30,9 +29,7 @@ from napari_sam.ops.selection import select_records
 from napari_sam.types import BoolArray
 
 __all__ = [
-    "ROUTES",
     "TextResult",
-    "check_route",
     "label_scores",
     "label_texts",
     "prompt_scores",
@@ -41,8 +38,6 @@ __all__ = [
     "text_segment",
     "usable_masks",
 ]
-
-ROUTES = ("rank", "prompt")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,18 +219,6 @@ def text_segment(
     if route == "prompt":
         return prompt_texts(generator, ranker, records, picture, asked, region=region, progress=progress)
     return label_texts(ranker, records, pixels, asked, auto=generator.settings, image=picture.image, progress=progress)
-
-
-def check_route(route: str) -> None:
-    """Check the way from texts to masks.
-
-    Raises
-    ------
-    InputError
-        If there is no such way.
-    """
-    if route not in ROUTES:
-        raise InputError(f"Unknown route {route!r} from texts to masks: choose one of {', '.join(ROUTES)}.")
 
 
 def prompt_texts(

@@ -20,7 +20,7 @@ from napari_sam.model.sam import Sam
 from napari_sam.training.finetune_cache import EncodeOnce
 from napari_sam.training.finetune_score import HeldOutScore, mean_score, score_images
 from napari_sam.training.finetune_settings import FinetuneSettings, step_config
-from napari_sam.training.finetune_views import batch_of_views, fixed_views, random_view
+from napari_sam.training.finetune_views import MIN_AREA, batch_of_views, drawn_views, fixed_views, has_views
 from napari_sam.training.memory_estimate import free_memory
 from napari_sam.training.step import training_step
 
@@ -77,7 +77,7 @@ def finetune(
         On its device. Nobody else may use it meanwhile.
     samples
         Images (H, W, 3) uint8, normalised as the predictor does, and labels (`data.sample_store.load_samples`); those
-        without an object are passed over.
+        without an object, or with nothing but specks, are passed over.
     settings
         See `FinetuneSettings`.
     held_out
@@ -105,9 +105,12 @@ def _useful(model: Sam, samples: Sequence[Sample], held_out: Sequence[Sample]) -
     """Return the samples that hold objects, after a check of everything."""
     if model.spec.preprocess != "sam":
         raise InputError(f"{model.name} takes its images in another way than SAM: fine-tune vit_b or cells instead.")
-    useful = [sample for sample in samples if sample.labels.any()]
+    useful = [sample for sample in samples if has_views(sample, model.spec)]
     if not useful:
-        raise InputError(f"None of the {len(samples)} images has a labelled object to learn from: label some objects.")
+        raise InputError(
+            f"None of the {len(samples)} images has a labelled object of at least {MIN_AREA} pixels at the model's "
+            "scale to learn from: label some objects, or enlarge the images."
+        )
     if held_out and not any(sample.labels.any() for sample in held_out):
         raise InputError("The held-out images have no labelled object: hold out labelled images, or none.")
     return useful
@@ -223,8 +226,7 @@ class _Run:
         if views:
             chosen = [views[i] for i in rng.choice(len(views), batch, replace=len(views) < batch)]
         else:
-            from_ = rng.choice(len(samples), batch, replace=len(samples) < batch)
-            chosen = [random_view(samples[i], self.model.spec, rng) for i in from_]
+            chosen = drawn_views(samples, self.model.spec, batch, rng)
         return batch_of_views(chosen, self.model, self.settings.prompts, rng)
 
     def _step(self, optimizer: torch.optim.Optimizer, batch: Batch, step: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,13 +15,13 @@ from napari_sam.data.sample import Sample
 from napari_sam.errors import InputError
 from napari_sam.io.atomic_file import write_whole
 from napari_sam.model.export import export_model
-from napari_sam.model.registry import MODELS, ModelRow, cache_folder, find_model, register_user_model
+from napari_sam.model.registry import ModelRow, check_name, find_model, register_user_model, weights_file
 from napari_sam.model.sam import Sam
 from napari_sam.model.weights_files import import_model
 from napari_sam.training.finetune_score import HeldOutScore
 from napari_sam.training.finetune_settings import FinetuneSettings
 
-__all__ = ["FinetuneRecord", "card_file", "check_name", "save_finetuned"]
+__all__ = ["FinetuneRecord", "card_file", "save_finetuned"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,20 +84,6 @@ class FinetuneRecord:
         )
 
 
-def check_name(name: str) -> None:
-    """Check, before any work is done, that a result may be called so.
-
-    Raises
-    ------
-    InputError
-        If the name belongs to a model that comes with the package or is downloaded, or makes no file name.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise InputError(f"The name {name!r} is not usable: take letters, digits, dots, - and _.")
-    if name in {row.name for row in MODELS}:
-        raise InputError(f"The name {name!r} belongs to a model of the list: give the result a name of its own.")
-
-
 def save_finetuned(model: Sam, name: str, record: FinetuneRecord) -> ModelRow:
     """Add a fine-tuned model to the user's list, with its card beside the weights.
 
@@ -129,7 +114,7 @@ def save_finetuned(model: Sam, name: str, record: FinetuneRecord) -> ModelRow:
 
 def card_file(row: ModelRow) -> Path:
     """Return where the card of a user's model is, if it has one."""
-    return (cache_folder() / row.file).with_suffix(".md")
+    return weights_file(row).with_suffix(".md")
 
 
 def _card(row: ModelRow, record: FinetuneRecord) -> str:

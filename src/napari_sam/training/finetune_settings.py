@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_sam.config.settings import settings_from
 from napari_sam.config.training import PRESETS, TrainingConfig, training_config_from
 from napari_sam.errors import InputError
-from napari_sam.model.sam import Sam
+
+if TYPE_CHECKING:
+    from napari_sam.model.sam import Sam
 
 __all__ = ["FINETUNE_PRESETS", "MODES", "FinetuneSettings", "finetune_settings", "step_config"]
 

@@ -16,7 +16,7 @@ from napari_sam.inference.windows import BOX_MARGIN, CLOSE_SCALE, CLOSE_SIZE, le
 from napari_sam.model.build import SamSpec
 from napari_sam.model.sam import Sam
 
-__all__ = ["MIN_AREA", "batch_of_views", "fixed_views", "random_view", "viewing_scales"]
+__all__ = ["MIN_AREA", "batch_of_views", "drawn_views", "fixed_views", "has_views", "random_view", "viewing_scales"]
 
 MIN_AREA = 16  # pixels of a view: smaller pieces of objects are not prompted
 ZOOM = 0.22  # natural logarithm of the largest random change of scale
@@ -39,6 +39,11 @@ def viewing_scales(sample: Sample, spec: SamSpec) -> list[float]:
     return [scale]
 
 
+def has_views(sample: Sample, spec: SamSpec) -> bool:
+    """Tell whether a sample holds an object that is more than a speck at the model's scale."""
+    return bool(_large_enough(sample, max(viewing_scales(sample, spec))).any())
+
+
 def random_view(sample: Sample, spec: SamSpec, rng: np.random.Generator) -> Sample:
     """Cut a view that holds an object, at about a scale of inference.
 
@@ -52,8 +57,8 @@ def random_view(sample: Sample, spec: SamSpec, rng: np.random.Generator) -> Samp
     InputError
         If no object of at least `MIN_AREA` pixels is met in many tries.
     """
-    pixels = np.flatnonzero(sample.labels)
     scales = viewing_scales(sample, spec)
+    pixels = np.flatnonzero(_large_enough(sample, max(scales))[sample.labels])
     for _ in range(TRIES if len(pixels) else 0):
         scale = scales[int(rng.integers(len(scales)))] * float(np.exp(rng.uniform(-ZOOM, ZOOM)))
         around = divmod(int(rng.choice(pixels)), sample.labels.shape[1])
@@ -102,6 +107,13 @@ def _relight(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDAr
     return (np.clip(x, 0, 1) * 255).astype(np.uint8)
 
 
+def _large_enough(sample: Sample, scale: float) -> npt.NDArray[np.bool_]:
+    """Return, by label, whether an object has `MIN_AREA` pixels at a scale."""
+    areas = np.bincount(sample.labels.ravel(), minlength=1)
+    areas[0] = 0
+    return areas * scale**2 >= MIN_AREA
+
+
 def _objects(labels: npt.NDArray[np.int32]) -> npt.NDArray[np.intp]:
     areas = np.bincount(labels.ravel(), minlength=1)
     areas[0] = 0
@@ -109,12 +121,46 @@ def _objects(labels: npt.NDArray[np.int32]) -> npt.NDArray[np.intp]:
 
 
 def fixed_views(samples: Sequence[Sample], spec: SamSpec, count: int, seed: int) -> list[Sample]:
-    """Make `count` views of each sample, always the same ones for a seed."""
-    return [
-        random_view(sample, spec, np.random.default_rng([seed, number, view]))
-        for number, sample in enumerate(samples)
-        for view in range(count)
-    ]
+    """Make `count` views of each sample, always the same ones for a seed; what shows no object is passed over.
+
+    Raises
+    ------
+    InputError
+        If no sample shows any.
+    """
+    views: list[Sample] = []
+    problem: InputError | None = None
+    for number, sample in enumerate(samples):
+        for view in range(count):
+            try:
+                views.append(random_view(sample, spec, np.random.default_rng([seed, number, view])))
+            except InputError as error:
+                problem = error
+    if problem is not None and not views:
+        raise problem
+    return views
+
+
+def drawn_views(samples: Sequence[Sample], spec: SamSpec, count: int, rng: np.random.Generator) -> list[Sample]:
+    """Draw views of `count` samples; a sample whose objects are not met is passed over for the next one drawn.
+
+    Raises
+    ------
+    InputError
+        If no sample shows an object.
+    """
+    views: list[Sample] = []
+    waiting = rng.choice(len(samples), count, replace=len(samples) < count).tolist()
+    spare: list[int] | None = None
+    while waiting:
+        try:
+            views.append(random_view(samples[waiting.pop(0)], spec, rng))
+        except InputError:
+            spare = rng.permutation(len(samples)).tolist() if spare is None else spare
+            if not spare and not views:
+                raise
+            waiting += [spare.pop()] if spare else []
+    return [views[number % len(views)] for number in range(count)]
 
 
 def batch_of_views(views: Sequence[Sample], model: Sam, prompts: int, rng: np.random.Generator) -> Batch:

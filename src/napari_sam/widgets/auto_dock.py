@@ -12,15 +12,19 @@ from napari.layers import Image, Labels, Layer, Shapes
 
 from napari_sam.config.auto import AutoSettings, load_auto_settings
 from napari_sam.errors import InputError
-from napari_sam.io.mask_files import read_masks, write_masks
+from napari_sam.io.mask_entries import left_out
+from napari_sam.io.mask_files import read_mask_entries, write_masks
 from napari_sam.ops.mask_record import MaskRecord
 from napari_sam.widgets.auto_form import AutoForm
 from napari_sam.widgets.auto_session import AutoSession
 from napari_sam.widgets.auto_summary import count_text, result_text
+from napari_sam.widgets.bindings import AUTO_BINDINGS, KeyBindings
 from napari_sam.widgets.dock import ImageDock, plain_viewer
 from napari_sam.widgets.layer_choice import LayerChoice, find_layer, first_image, is_image
 from napari_sam.widgets.mask_dialogs import ask_open_masks, ask_save_masks
 from napari_sam.widgets.model_choice import ModelChoice, is_windowed
+from napari_sam.widgets.next_step import auto_step
+from napari_sam.widgets.object_picker import label_at
 from napari_sam.widgets.object_tools import ObjectTools
 from napari_sam.widgets.plane import base_level
 from napari_sam.widgets.prompt_handover import hand_over_boxes, hand_over_label
@@ -65,7 +69,8 @@ class AutoDock(ImageDock):
             napari_viewer, self._session, self._form.tools, self._form.merge, self._object_actions()
         )
         choices = self._images, self._shapes, self._targets
-        self._end = at_end(_let_go, self._tools, choices, self._session)  # knows nothing of self
+        keys = self._bind_keys(self._key_actions(), AUTO_BINDINGS)
+        self._end = at_end(_let_go, self._tools, keys, choices, self._session)  # knows nothing of self
         self._connect()
         if (image := first_image(napari_viewer)) is not None:
             self.set_image(image)
@@ -212,14 +217,17 @@ class AutoDock(ImageDock):
             The labels of the objects, empty with `as_prompts`.
         """
         image, plane = self._session.view.place()
-        records = [record for record in read_masks(path, plane.shape) if record.area]
+        found = read_mask_entries(path, plane.shape)
+        records, odd = found.records, left_out(found.problems, Path(path).name)
         view, name = self._session.view, Path(path).name
         if as_prompts:
             hand_over_boxes(self._viewer, image, [r.box for r in records], view.model, view.normalization)
-            self._reporter.say(f"{len(records)} boxes of {name} are in SAM Prompts.")
+            self._reporter.say(f"{len(records)} boxes of {name} are in SAM Prompts. {odd}".strip())
             return []
         labels = self._board.add_objects(records)
-        self._reporter.say(f"{len(labels)} of {len(records)} objects of {name} added; the others are there already.")
+        self._reporter.say(
+            f"{len(labels)} of {len(records)} objects of {name} added; the others are there already. {odd}".strip()
+        )
         return labels
 
     # for the mouse
@@ -258,6 +266,7 @@ class AutoDock(ImageDock):
         session.view.moved.connect(self._refresh)
         session.said.connect(self._reporter.say)
         session.failed.connect(self._reporter.report)
+        self._tools.changed.connect(self._show_next_step)
         session.runner.progressed.connect(form.show_progress)
         session.runner.ended.connect(without_argument(self._models.refresh))
         self.destroyed.connect(without_argument(self._end))
@@ -271,7 +280,32 @@ class AutoDock(ImageDock):
             "refine": lambda label: guarded(lambda: self.refine(label))(),
         }
 
+    def _key_actions(self) -> dict[str, Callable[[], object]]:
+        def on_pointed(action: Callable[[int], object]) -> Callable[[], object]:
+            return lambda: action(self._pointed())
+
+        actions: dict[str, Callable[[], object]] = {
+            "accept_pointed": on_pointed(self.accept),
+            "delete_pointed": on_pointed(self.delete),
+            "mark_pointed": on_pointed(self._tools.mark),
+            "refine_pointed": on_pointed(self.refine),
+            "merge_marked": self._merge_marked,
+            "undo": self.undo,
+            "redo": self.redo,
+        }
+        return {name: self._reporter.guarded(action) for name, action in actions.items()}
+
+    def _pointed(self) -> int:
+        """Return the label of the object under the mouse."""
+        layer = self._board.layer
+        label = 0 if layer is None else label_at(layer, self._viewer.cursor.position)
+        if label not in self._board.objects():
+            raise InputError("There is no object under the mouse: point at one, then press the key.")
+        return label
+
     def _merge_marked(self) -> None:
+        if len(self._tools.marked) < 2:
+            raise InputError("Fewer than two objects are marked: point at each that belongs together and press G.")
         self.merge(self._tools.marked)
         self._tools.clear()
 
@@ -320,15 +354,20 @@ class AutoDock(ImageDock):
             if session.completed:
                 self._reporter.say(result_text(session))
         self._tools.show()
+        self._show_next_step()
+
+    def _show_next_step(self) -> None:
+        self._reporter.guide(auto_step(self._session, len(self._tools.marked), self._tools.tool))
 
 
 def _is_drawing(layer: Layer) -> bool:
     return isinstance(layer, Shapes) and not is_prompt_layer(layer)
 
 
-def _let_go(tools: ObjectTools, choices: Sequence[LayerChoice], session: AutoSession) -> None:
+def _let_go(tools: ObjectTools, keys: KeyBindings, choices: Sequence[LayerChoice], session: AutoSession) -> None:
     """End the session and let go of the viewer; the user's layers stay. More than once does no harm."""
     tools.close()
+    keys.release()
     for choice in choices:
         choice.close()
     session.close()

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_sam.widgets.form_parts import make_brightness, make_button, make_combo, make_form, make_group, make_row
+from napari_sam.widgets.bindings import AUTO_BINDINGS, key_table
+from napari_sam.widgets.form_parts import (
+    make_brightness,
+    make_button,
+    make_combo,
+    make_form,
+    make_group,
+    make_row,
+    make_sentence,
+)
 from napari_sam.widgets.settings_form import SettingsForm
 from napari_sam.widgets.work_step import WorkStep, show_step
 
@@ -40,8 +48,7 @@ class AutoForm(QWidget):
         self.run = make_button("Run", "Search, and write what is found to the labels layer")
         self.progress = QProgressBar()
         self.cancel = make_button("Cancel", "Stop; what was found stays, and the same run goes on from there")
-        self.count = QLabel("")
-        self.count.setWordWrap(True)
+        self.count = make_sentence()
         self.tools = {name: make_button(text, tip, checkable=True) for name, (text, tip) in TOOLS.items()}
         self.merge = make_button(MERGE, "Make one object of those that were clicked with the tool Merge")
         self.undo = make_button("Undo", "Take back the last run, edit or import")
@@ -52,12 +59,7 @@ class AutoForm(QWidget):
         self.load_prompts = make_button(
             "… as boxes", "Read objects from such a file as boxes into the dock SAM Prompts"
         )
-        self.status = QLabel("")
-        self.status.setWordWrap(True)
-        self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-        self.status.setMinimumHeight(3 * self.fontMetrics().lineSpacing())
-        self.status.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        self.status = make_sentence()
         self._lay_out()
         self.where.currentIndexChanged.connect(self._show_region)
         self._show_region()
@@ -68,7 +70,7 @@ class AutoForm(QWidget):
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
+        layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(6)
         chosen = make_form([("Image", self.image), ("Model", self.model), ("Brightness", self.stretch)])
         layout.addWidget(make_group("Image and model", chosen))
@@ -86,7 +88,7 @@ class AutoForm(QWidget):
         layout.addWidget(make_group("Click on objects", tools, self.merge, make_row(self.undo, self.redo)))
         files = make_row(self.export, self.load, self.load_prompts)
         layout.addWidget(make_group("Labels", make_form([("Write to", self.labels)]), files))
-        layout.addWidget(self.status)
+        layout.addWidget(make_group("Keys, with the mouse over an object", key_table(AUTO_BINDINGS)))
         layout.addStretch()
         self.show_progress(0, 0, "")
         self.cancel.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)

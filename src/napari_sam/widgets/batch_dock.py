@@ -22,6 +22,7 @@ from napari_sam.widgets.batch_runner import BatchResult, BatchRunner, BatchTask
 from napari_sam.widgets.dock import Dock, plain_viewer
 from napari_sam.widgets.layer_choice import LayerChoice
 from napari_sam.widgets.model_choice import ModelChoice
+from napari_sam.widgets.next_step import batch_step
 from napari_sam.widgets.reporter import without_argument
 from napari_sam.widgets.shutdown import at_end
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from napari_sam.batch.segmenters import Segmenter
 
 __all__ = ["BatchDock"]
-
-WIDTH = 350  # room for everything unfolded and a scroll bar
 
 
 class BatchDock(Dock):
@@ -50,7 +49,6 @@ class BatchDock(Dock):
         viewer, form, runner = plain_viewer(napari_viewer), BatchForm(), BatchRunner()
         super().__init__(viewer, runner, form)
         self._runner = runner
-        self.setMinimumWidth(WIDTH)
         self._choice = BatchChoice()
         self._segmenter: Segmenter | None = None
         self._plan: Plan | None = None
@@ -131,11 +129,12 @@ class BatchDock(Dock):
         self._form.where.setCurrentIndex(self._form.where.findData("local"))
         self._form.workers.setValue(workers)
 
-    def set_scheduler(self, address: str) -> None:
-        """Run on the workers of a Dask scheduler."""
+    def set_scheduler(self, address: str, security: str | Path = "") -> None:
+        """Run on the workers of a Dask scheduler; `security` is a file with certificates, if it asks for them."""
         self._check_idle()
         self._form.where.setCurrentIndex(self._form.where.findData("cluster"))
         self._form.scheduler.setText(address)
+        self._form.security.show_place(str(security))
 
     def set_segmenter(self, segmenter: Segmenter | None) -> None:
         """Let something else find the objects of a tile (see `segment_zarr`); None: the model."""
@@ -164,13 +163,14 @@ class BatchDock(Dock):
         cluster = self._form.where.currentData() == "cluster"
         address = self._form.scheduler.text().strip()
         if cluster and not address:
-            raise InputError("There is no address of a Dask scheduler: give one, as tcp://10.0.0.5:8786.")
+            raise InputError("There is no address of a Dask scheduler: give one, as tls://10.0.0.5:8786.")
         task = BatchTask(
             location=self._choice.location,
             output=self._choice.output,
             settings=self.settings,
             workers=self._form.workers.value(),
             scheduler=address if cluster else None,
+            scheduler_security=(self._form.security.line.text().strip() or None) if cluster else None,
             restart=restart,
             segmenter=self._segmenter,
             instead=self._choice.suggested_output,
@@ -180,6 +180,7 @@ class BatchDock(Dock):
         self._form.show_begun()
         self._reporter.say("Getting ready: loading the model, reading the image's brightness.")
         self._runner.start(task)
+        self._show_plan()
 
     def cancel(self) -> None:
         """Stop after the units at work; `run` goes on from there, also in another session."""
@@ -324,6 +325,7 @@ class BatchDock(Dock):
 
     def _show_plan(self, problem: str = "") -> None:
         self._form.show_plan(self._plan, self._rates.get(self._choice.kind, 0.0), problem)
+        self._reporter.guide(batch_step(self._runner.running, self._plan, bool(self._choice.location)))
 
     def _on_found(self, found: Found) -> None:
         self._form.found.setText(found.text)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
-    QLabel,
     QLineEdit,
     QListWidget,
     QProgressBar,
@@ -20,7 +19,7 @@ from qtpy.QtWidgets import (
 from napari_sam.widgets.batch_look import duration_text
 from napari_sam.widgets.batch_place import PlaceRow
 from napari_sam.widgets.batch_settings_form import BatchEditors, Fold, make_more
-from napari_sam.widgets.form_parts import make_button, make_combo, make_form, make_group, make_row
+from napari_sam.widgets.form_parts import make_button, make_combo, make_form, make_group, make_row, make_sentence
 from napari_sam.widgets.settings_form import SettingsForm
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class BatchForm(QWidget):
             IMAGES,
             "An image layer that was read from disk or an address",
         )
-        self.found = _sentence(NOTHING)
+        self.found = make_sentence(NOTHING)
         self.editors = BatchEditors()
         self.model = make_combo("The model that finds objects; `cells` comes with the package and needs no download")
         self.auto = SettingsForm()
@@ -82,16 +81,21 @@ class BatchForm(QWidget):
         self.workers.setSpecialValueText("as many workers as fit")
         self.workers.setToolTip("1: a thread of napari; more: processes of their own, some 2 GB of memory each")
         self.scheduler = QLineEdit()
-        self.scheduler.setPlaceholderText("tcp://HOST:8786")
+        self.scheduler.setPlaceholderText("tls://HOST:8786")
         self.scheduler.setToolTip("Address of a Dask scheduler whose workers see image and output under the same names")
+        self.security = PlaceRow(
+            "certificates, if it asks for them",
+            "YAML with the certificates by which the scheduler lets you in, as Dask's own configuration has them",
+            "Certificates (*.yaml *.yml *.json)",
+        )
         self.restart = QCheckBox("Begin anew and replace the labels")
         self.restart.setToolTip("Forget what an earlier job did; without it, the job goes on where it stopped")
         self.adopt = make_button("Take over its settings", "The settings with which the job that lies there was begun")
-        self.plan = _sentence("")
+        self.plan = make_sentence("")
         self.run = make_button("Run", "Segment in the background; the viewer stays usable. A stopped job goes on")
         self.progress = QProgressBar()
         self.cancel = make_button("Stop", "Stop after the tiles at work; Run goes on from there, today or later")
-        self.rate = _sentence("")
+        self.rate = make_sentence("")
         self.failed = QListWidget()
         self.failed.setFixedHeight(5 * self.fontMetrics().lineSpacing() + 8)
         self.failed.setToolTip("What failed, and why; Run tries it again")
@@ -101,8 +105,7 @@ class BatchForm(QWidget):
         self.failures.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.results = make_combo("Whose labels to open")
         self.open_result = make_button("Open result", "Show the labels as a layer, as far as they are written")
-        self.status = _sentence("")
-        self.status.setMinimumHeight(3 * self.fontMetrics().lineSpacing())
+        self.status = make_sentence("")
         self._lay_out()
         self.into.currentIndexChanged.connect(self.show_parts)
         self.where.currentIndexChanged.connect(self.show_parts)
@@ -117,6 +120,7 @@ class BatchForm(QWidget):
         self.output.setVisible(self.into.currentData() == "apart")
         cluster = self.where.currentData() == "cluster"
         self.scheduler.setVisible(cluster)
+        self.security.setVisible(cluster)
         self.workers.setVisible(not cluster)
 
     def show_choice(self, choice: BatchChoice) -> None:
@@ -220,16 +224,16 @@ class BatchForm(QWidget):
         name = make_form([("Where", self.into), ("Name", self.editors.editors["label"].widget)])
         goal = make_group("Labels", name, self.output)
         runs = make_form([("Run on", self.where)])
-        plan = make_group("Job", runs, self.workers, self.scheduler, self.plan, self.adopt, self.restart)
+        plan = make_group("Job", runs, self.workers, self.scheduler, self.security, self.plan, self.adopt, self.restart)
         self._inputs = (source, search, goal, plan)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
+        layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(6)
         for group in self._inputs:
             layout.addWidget(group)
         layout.addLayout(make_row(self.run, self.progress, self.cancel))
         self.cancel.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        for part in (self.rate, self.status, self.failures):
+        for part in (self.rate, self.failures):
             layout.addWidget(part)
         layout.addLayout(make_row(self.results, self.open_result))
         layout.addStretch()
@@ -246,11 +250,3 @@ def _tight(layout: QVBoxLayout, *parts: QWidget) -> QVBoxLayout:
     for part in parts:
         layout.addWidget(part)
     return layout
-
-
-def _sentence(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-    return label

@@ -14,6 +14,7 @@ from napari_sam.errors import InputError
 from napari_sam.io.label_store import labels_exist
 from napari_sam.io.large_image import LargeImage, list_wells, open_large_image
 from napari_sam.io.zarr_location import is_remote
+from napari_sam.model.torch_imports import load_torch_libraries
 
 if TYPE_CHECKING:
     from napari_sam.config.batch import BatchSettings
@@ -162,6 +163,7 @@ def plan_job(found: Found, output: str | None, settings: BatchSettings) -> Plan:
     InputError
         If an image cannot be opened, or the file of the earlier job is damaged.
     """
+    load_torch_libraries()
     from napari_sam.batch.journal import job_folder, read_parameters
     from napari_sam.batch.segment_zarr import plan_batch
 

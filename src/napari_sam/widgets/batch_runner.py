@@ -37,6 +37,7 @@ class BatchTask:
     settings: BatchSettings
     workers: int = 1
     scheduler: str | None = None
+    scheduler_security: str | None = None
     restart: bool = False
     segmenter: Segmenter | None = None
     instead: str | None = None
@@ -181,6 +182,7 @@ def _run(task: BatchTask, emit: Emit) -> None:
         settings=task.settings,
         workers=task.workers,
         scheduler=task.scheduler,
+        scheduler_security=task.scheduler_security,
         restart=task.restart,
         segmenter=task.segmenter,
     )

@@ -1,17 +1,19 @@
-"""The dock's keys: what each does, binding and releasing them; none is one of napari's own."""
+"""The docks' keys: what each does, binding and releasing them; none is one of napari's own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app_model.types import KeyBinding
+from qtpy.QtWidgets import QLabel
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-__all__ = ["BINDINGS", "Binding", "KeyBindings"]
+__all__ = ["AUTO_BINDINGS", "BINDINGS", "Binding", "KeyBindings", "key_table"]
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,30 @@ BINDINGS = (
 )
 
 
+AUTO_BINDINGS = (
+    Binding("N", "accept_pointed", "settle the object under the mouse"),
+    Binding("Shift+D", "delete_pointed", "remove it"),
+    Binding("G", "mark_pointed", "mark it to be merged"),
+    Binding("Shift+N", "merge_marked", "merge those that are marked"),
+    Binding("Q", "refine_pointed", "correct it in SAM Prompts"),
+    Binding("Ctrl+Z", "undo", "undo"),
+    Binding("Ctrl+Shift+Z", "redo", "redo"),
+)
+
+
+def key_table(bindings: Sequence[Binding], *more: tuple[str, str]) -> QLabel:
+    """Show what keys do, and more such pairs of key and text."""
+    keys = [(each.shown, each.text) for each in bindings] + list(more)
+    rows = "".join(f"<tr><td><b>{key}</b>&nbsp;&nbsp;</td><td>{text}</td></tr>" for key, text in keys)
+    table = QLabel(f"<table cellspacing=1>{rows}</table>")
+    table.setWordWrap(True)
+    return table
+
+
 class KeyBindings:
-    """Bind the keys of `BINDINGS` in one viewer; a layer's own keys, and keys that are taken, stay as they are.
+    """Bind keys in one viewer; a layer's own keys, and keys that are taken, stay as they are.
+
+    Docks share a key: it belongs to the one that is seen, of several to the one that was used last.
 
     Parameters
     ----------
@@ -49,26 +73,55 @@ class KeyBindings:
         Where to bind them. napari asks the active layer first, so Ctrl+Z still undoes paint in a labels layer.
     actions
         What to call, by the name of the binding's action.
+    bindings
+        The keys.
+    is_seen
+        Tells whether the dock is in front.
     """
 
-    def __init__(self, viewer: ViewerModel, actions: dict[str, Callable[[], object]]) -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        actions: dict[str, Callable[[], object]],
+        bindings: Sequence[Binding] = BINDINGS,
+        is_seen: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._viewer = viewer
+        self.actions = actions
+        self.is_seen = is_seen
+        self.used = time.monotonic()
         self.bound: list[Binding] = []
-        taken = {str(key) for key in (*viewer.keymap, *type(viewer).class_keymap)}
-        for binding in BINDINGS:
-            if str(KeyBinding.from_str(binding.key)) not in taken:
-                viewer.bind_key(binding.key, _ignoring_viewer(actions[binding.action]))
+        taken: dict[str, object] = {str(key): None for key in type(viewer).class_keymap}
+        taken |= {str(key): function for key, function in viewer.keymap.items()}
+        for binding in bindings:
+            shared = taken.get(str(KeyBinding.from_str(binding.key)), _SharedKey())
+            if isinstance(shared, _SharedKey):
+                shared.takers.append((self, binding))
+                viewer.bind_key(binding.key, shared, overwrite=True)
                 self.bound.append(binding)
 
+    def touch(self) -> None:
+        """Say that the dock was used."""
+        self.used = time.monotonic()
+
     def release(self) -> None:
-        """Unbind the keys."""
+        """Unbind the keys, unless another dock still needs them."""
         for binding in self.bound:
-            self._viewer.bind_key(binding.key, None)
+            shared = self._viewer.keymap.get(KeyBinding.from_str(binding.key))
+            if isinstance(shared, _SharedKey):
+                shared.takers.remove((self, binding))
+                if not shared.takers:
+                    self._viewer.bind_key(binding.key, None)
         self.bound = []
 
 
-def _ignoring_viewer(action: Callable[[], object]) -> Callable[[ViewerModel], None]:
-    def call(_viewer: ViewerModel) -> None:
-        action()
+class _SharedKey:
+    """What a key does in a viewer: the action of one of the docks that want it."""
 
-    return call
+    def __init__(self) -> None:
+        self.takers: list[tuple[KeyBindings, Binding]] = []
+
+    def __call__(self, _viewer: ViewerModel) -> None:
+        seen = [taker for taker in self.takers if taker[0].is_seen()] or self.takers
+        keys, binding = max(seen, key=lambda taker: taker[0].used)
+        keys.actions[binding.action]()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from napari.layers import Labels, Layer
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtWidgets import QComboBox, QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
-from napari_sam.widgets.form_parts import TallScrollArea
+from napari_sam.widgets.bindings import Binding, KeyBindings
+from napari_sam.widgets.form_parts import Sentence, TallScrollArea, make_sentence
 from napari_sam.widgets.overlay import is_overlay
 from napari_sam.widgets.reporter import Reporter
 from napari_sam.widgets.waiting import wait_until
@@ -51,7 +54,7 @@ class Session(Work, Protocol):
 class Form(Protocol):
     """What a dock asks of its form, a widget."""
 
-    status: QLabel
+    status: Sentence
 
 
 class ImageForm(Form, Protocol):
@@ -76,13 +79,22 @@ class Dock(QWidget):
         self._viewer = viewer
         self._work = work
         self._form = form  # type: ignore[assignment]  # a widget with the attributes of Form
-        self._reporter = Reporter(self._form.status)
+        self._keys: KeyBindings | None = None
+        self._shown = self._docked = False  # whether it was ever shown, and found its place among the others
+        self._next_step = make_sentence()
+        self._next_step.setContentsMargins(8, 6, 8, 2)
+        self._form.status.setContentsMargins(8, 2, 8, 6)
         scroll = TallScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setWidget(form)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scroll)
+        layout.setSpacing(0)
+        layout.addWidget(self._next_step)
+        layout.addWidget(scroll, 1)
+        layout.addWidget(self._form.status)  # below the scrolled part, so that it is always seen
+        self._form.status.hide()
+        self._reporter = Reporter(self._form.status, self._next_step)
 
     def wait_idle(self, timeout: float = 60) -> None:
         """Process events until nothing more is to come from the threads.
@@ -106,14 +118,52 @@ class Dock(QWidget):
 
     @property
     def status(self) -> str:
-        """The sentence in the status line."""
+        """The sentence in the status line: what happened last, or went wrong."""
         return str(self._form.status.text())
 
+    @property
+    def next_step(self) -> str:
+        """The sentence that says what to do next."""
+        return self._next_step.text()
+
     def event(self, event: QEvent | None) -> bool:
-        """End the work when napari takes the dock out of its window."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
+        """End the work when napari takes the dock out of its window; become a tab of others when it is put there."""
+        kind = event.type() if event is not None else QEvent.Type.None_
+        if kind == QEvent.Type.ParentChange and self.parent() is None:
             self._end()
+        elif kind == QEvent.Type.Enter and self._keys is not None:
+            self._keys.touch()
+        elif kind == QEvent.Type.Show and not self._shown:
+            self._shown = True
+            QTimer.singleShot(0, self._join_others)  # once napari has put it into the window
         return bool(super().event(event))
+
+    def _join_others(self) -> None:
+        """Become a tab of the docks of ours that are there already, and the one in front."""
+        self._docked, frame = True, self.parent()
+        window = frame.parent() if isinstance(frame, QDockWidget) else None
+        if not isinstance(frame, QDockWidget) or not isinstance(window, QMainWindow) or frame.isFloating():
+            return
+        area = window.dockWidgetArea(frame)
+        for dock in window.findChildren(Dock):
+            other = dock.parent()
+            if (
+                dock is self
+                or not dock._docked
+                or not isinstance(other, QDockWidget)
+                or other.isHidden()
+                or other.isFloating()
+            ):
+                continue
+            if window.dockWidgetArea(other) == area and other not in window.tabifiedDockWidgets(frame):
+                window.tabifyDockWidget(other, frame)
+                frame.raise_()
+                return
+
+    def _bind_keys(self, actions: dict[str, Callable[[], object]], bindings: Sequence[Binding]) -> KeyBindings:
+        """Let keys of the viewer call actions while this dock is in front."""
+        self._keys = KeyBindings(self._viewer, actions, bindings, partial(_is_seen, weakref.ref(self)))
+        return self._keys
 
 
 class ImageDock(Dock):
@@ -139,3 +189,9 @@ class ImageDock(Dock):
         """Tell whether labels of the image can be written to a layer."""
         image = self._session.view.layer
         return isinstance(layer, Labels) and not is_overlay(layer) and (image is None or layer.ndim == image.ndim)
+
+
+def _is_seen(reference: weakref.ref[Dock]) -> bool:
+    """Tell whether a dock is in front, not behind another tab."""
+    dock = reference()
+    return dock is not None and not dock.visibleRegion().isEmpty()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QSize
+import re
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QContextMenuEvent, QKeyEvent, QKeySequence
 from qtpy.QtWidgets import (
+    QApplication,
     QComboBox,
     QFormLayout,
     QGroupBox,
     QHBoxLayout,
+    QLabel,
     QLayout,
+    QMenu,
     QPushButton,
     QScrollArea,
     QSizePolicy,
@@ -16,9 +22,20 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-__all__ = ["TallScrollArea", "make_brightness", "make_button", "make_combo", "make_form", "make_group", "make_row"]
+__all__ = [
+    "Sentence",
+    "TallScrollArea",
+    "make_brightness",
+    "make_button",
+    "make_combo",
+    "make_form",
+    "make_group",
+    "make_row",
+    "make_sentence",
+]
 
 WIDTH = 300
+BREAK = "\u200b"  # zero-width space: a line may end here
 
 
 class TallScrollArea(QScrollArea):
@@ -30,12 +47,55 @@ class TallScrollArea(QScrollArea):
         return QSize(max(WIDTH, inner.width()) + 16, inner.height() + 4)
 
 
+class Sentence(QLabel):
+    """A label that breaks words longer than a line, such as paths, which Qt would cut; `text()` is what was set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = ""
+
+    def setText(self, text: str | None) -> None:  # noqa: N802 (Qt's name)
+        """Show a text."""
+        self._said = text or ""
+        super().setText(_breakable(self._said))
+
+    def text(self) -> str:
+        """Return the text as it was set."""
+        return self._said
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Copy what is selected as it was set, without the places where it may break."""
+        if event is not None and event.matches(QKeySequence.StandardKey.Copy):
+            _copy(self.selectedText())
+        else:
+            super().keyPressEvent(event)
+
+    def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Offer to copy the sentence, or what is selected of it."""
+        if event is not None:
+            menu = QMenu(self)
+            menu.addAction("Copy", lambda: _copy(self.selectedText() or self._said))
+            menu.popup(event.globalPos())
+
+
+def _copy(text: str) -> None:
+    if (clipboard := QApplication.clipboard()) is not None:
+        clipboard.setText(text.replace(BREAK, ""))
+
+
+def _breakable(text: str) -> str:
+    """Let long words break: after the signs of a path, and where there are none after some letters."""
+    if "<" in text:  # its tags must stay whole
+        return text
+    return re.sub(r"\S{24,}", lambda word: re.sub(r"([/\\_.:-]|\w{20})", rf"\1{BREAK}", word[0]), text)
+
+
 def make_combo(tip: str) -> QComboBox:
     """Make a combo box that shrinks with the dock."""
     combo = QComboBox()
     combo.setToolTip(tip)
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(12)
+    combo.setMinimumContentsLength(8)
     combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     return combo
 
@@ -60,6 +120,17 @@ def make_button(text: str, tip: str, *, checkable: bool = False) -> QPushButton:
     return button
 
 
+def make_sentence(text: str = "") -> Sentence:
+    """Make a label for sentences: they wrap, however long a word is, and can be copied."""
+    label = Sentence()
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    label.setWordWrap(True)
+    label.setText(text)
+    return label
+
+
 def make_row(*widgets: QWidget) -> QHBoxLayout:
     """Put widgets side by side."""
     row = QHBoxLayout()
@@ -73,6 +144,7 @@ def make_form(rows: list[tuple[str, QWidget]]) -> QFormLayout:
     """Put widgets below each other, with their names on the left."""
     form = QFormLayout()
     form.setSpacing(4)
+    form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
     form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
     for text, widget in rows:
         form.addRow(text, widget)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from napari_sam.model.torch_imports import load_torch_libraries
 from napari_sam.model.weights_files import weights_mark
 
 if TYPE_CHECKING:
@@ -43,9 +44,10 @@ class LoadedModel:
             return model
         key = model, weights_mark(model)
         if self._model is None or key != self._key:
+            say(f"Loading the model {model}")(0, 0)
+            load_torch_libraries()
             from napari_sam.model.load import load_model
 
-            say(f"Loading the model {model}")(0, 0)
             loaded = _in_use.get(key)
             if loaded is None:
                 loaded = _in_use[key] = load_model(model, progress=say(f"Downloading {model}"))

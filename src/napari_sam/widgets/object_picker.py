@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Labels
 
-__all__ = ["ObjectPicker"]
+__all__ = ["ObjectPicker", "label_at"]
 
 STILL = 3  # canvas pixels that the mouse may move during a click
 
@@ -65,6 +65,13 @@ class ObjectPicker:
         layer = self._layer()
         if moved or layer is None or self._viewer.dims.ndisplay != 2:
             return
-        label = layer.get_value(event.position, world=True)
-        if label:  # neither background nor outside
-            self._on_click(int(label))
+        if label := label_at(layer, event.position):
+            self._on_click(label)
+
+
+def label_at(layer: Labels, position: Sequence[float]) -> int:
+    """Return the label that a layer shows at a world position, 0 where there is none."""
+    found = layer.get_value(position, world=True)
+    if isinstance(found, tuple):  # of a multiscale layer: the level, too
+        found = found[1]
+    return 0 if found is None else int(found)

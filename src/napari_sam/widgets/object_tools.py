@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.utils import DirectLabelColormap
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QPushButton
 
 from napari_sam.errors import InputError
@@ -29,7 +29,7 @@ CONTOUR = 2  # pixels
 
 
 class ObjectTools(QObject):
-    """Let clicks on objects do what the checked button says.
+    """Let clicks on objects do what the checked button says; emits `changed` when tool or marks did.
 
     Parameters
     ----------
@@ -42,6 +42,8 @@ class ObjectTools(QObject):
     actions
         What the tools do with the label of an object; "merge" is not among them.
     """
+
+    changed = Signal()
 
     def __init__(
         self,
@@ -83,6 +85,16 @@ class ObjectTools(QObject):
         self._picker.set_on(tool is not None)
         self.clear()
 
+    def mark(self, label: int) -> None:
+        """Mark an object to be merged, or no longer; switches to the tool that merges."""
+        if self.tool != "merge":
+            self.switch("merge")
+        if label in self.marked:
+            self.marked.remove(label)
+        elif label in self._objects():
+            self.marked.append(label)
+        self.show()
+
     def clear(self) -> None:
         """Mark nothing."""
         self.marked = []
@@ -97,6 +109,7 @@ class ObjectTools(QObject):
         self._finish.setEnabled(len(self.marked) > 1)
         self._finish.setText(f"Merge {len(self.marked)} objects" if self.marked else "Click on two or more objects")
         shown = self.marked if merging else self._settled() if self.tool == "accept" else []
+        self.changed.emit()
         if not shown:
             self._marks.clear()
             return
@@ -121,8 +134,6 @@ class ObjectTools(QObject):
     def _on_click(self, label: int) -> None:
         if (action := self._actions.get(self.tool or "")) is not None:
             action(label)
-        elif label in self.marked:
-            self.marked.remove(label)
-        elif label in self._objects():
-            self.marked.append(label)
-        self.show()
+            self.show()
+        else:
+            self.mark(label)

@@ -13,10 +13,11 @@ import numpy.typing as npt
 from napari.layers import Image, Labels
 
 from napari_sam.errors import InputError
-from napari_sam.widgets.bindings import KeyBindings
+from napari_sam.widgets.bindings import BINDINGS, KeyBindings
 from napari_sam.widgets.dock import ImageDock, plain_viewer
 from napari_sam.widgets.layer_choice import LayerChoice, find_layer, first_image, is_image
 from napari_sam.widgets.model_choice import ModelChoice
+from napari_sam.widgets.next_step import prompt_step
 from napari_sam.widgets.object_prompts import MaskSeed
 from napari_sam.widgets.positions import box_corners, complete_positions
 from napari_sam.widgets.prompt_form import PromptForm
@@ -57,8 +58,8 @@ class PromptDock(ImageDock):
         self._images = LayerChoice(napari_viewer, self._form.image, is_image, "choose an image", eager=True)
         self._targets = LayerChoice(napari_viewer, self._form.labels, self._is_target, "new layer")
         self._models = ModelChoice(self._form.model)
-        self._keys = KeyBindings(napari_viewer, self._actions())
-        self._end = at_end(_let_go, self._keys, self._images, self._targets, self._session)  # knows nothing of self
+        keys = self._bind_keys(self._actions(), BINDINGS)
+        self._end = at_end(_let_go, keys, self._images, self._targets, self._session)  # knows nothing of self
         self._connect()
         self._choose_first_image()
 
@@ -301,6 +302,7 @@ class PromptDock(ImageDock):
         form.discard.setEnabled(bool(session.drafts))
         form.undo.setEnabled(session.history.can_undo)
         form.redo.setEnabled(session.history.can_redo)
+        self._reporter.guide(prompt_step(session))
 
     def _choose_first_image(self) -> None:
         if (image := first_image(self._viewer)) is not None:

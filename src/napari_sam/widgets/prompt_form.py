@@ -8,16 +8,23 @@ from qtpy.QtWidgets import (
     QButtonGroup,
     QCheckBox,
     QGridLayout,
-    QLabel,
     QProgressBar,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_sam.widgets.bindings import BINDINGS
+from napari_sam.widgets.bindings import BINDINGS, key_table
 from napari_sam.widgets.candidate_view import CandidateView
-from napari_sam.widgets.form_parts import make_brightness, make_button, make_combo, make_form, make_group, make_row
+from napari_sam.widgets.form_parts import (
+    make_brightness,
+    make_button,
+    make_combo,
+    make_form,
+    make_group,
+    make_row,
+    make_sentence,
+)
 from napari_sam.widgets.prompt_layers import NEGATIVE_COLOR, POSITIVE_COLOR
 
 __all__ = ["PromptForm"]
@@ -80,7 +87,7 @@ class PromptForm(QWidget):
         self.discard = make_button("Discard (Shift+D)", "Remove the prompts of this object")
         self.undo = make_button("Undo", "Take back the last prompt or accepted object (Ctrl+Z)")
         self.redo = make_button("Redo", "Do again what was taken back (Ctrl+Shift+Z)")
-        self.keep_existing = QCheckBox("Don't overwrite existing labels")
+        self.keep_existing = QCheckBox("Don't overwrite labels")
         self.keep_existing.setToolTip("On: pixels that already have a label keep it")
         self.keep_existing.setChecked(True)
         self.paint_by_hand = make_button(
@@ -89,17 +96,12 @@ class PromptForm(QWidget):
         self.progress = QProgressBar()
         self.progress.setTextVisible(True)
         self.cancel = make_button("Cancel", "Stop what runs")
-        self.status = QLabel("")
-        self.status.setWordWrap(True)
-        self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-        self.status.setMinimumHeight(3 * self.fontMetrics().lineSpacing())
-        self.status.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        self.status = make_sentence()
         self._lay_out()
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
+        layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(6)
         layout.addWidget(
             make_group(
@@ -116,13 +118,12 @@ class PromptForm(QWidget):
         layout.addWidget(
             make_group("Prompts", tools, make_row(self.positive, self.negative), self.one_per_shape, self.improve)
         )
-        actions = QGridLayout()
-        actions.setSpacing(4)
-        for i, button in enumerate(
-            (self.accept, self.discard, self.accept_all, self.next_object, self.undo, self.redo)
-        ):
-            actions.addWidget(button, i // 2, i % 2)
-        layout.addWidget(make_group("Candidates", self.candidates, actions))
+        actions = (
+            make_row(self.accept, self.discard),
+            make_row(self.accept_all, self.next_object),
+            make_row(self.undo, self.redo),
+        )
+        layout.addWidget(make_group("Candidates", self.candidates, *actions))
         layout.addWidget(
             make_group(
                 "Labels",
@@ -133,8 +134,7 @@ class PromptForm(QWidget):
             )
         )
         layout.addLayout(make_row(self.progress, self.cancel))
-        layout.addWidget(self.status)
-        layout.addWidget(make_group("Keys", _key_table()))
+        layout.addWidget(make_group("Keys", key_table(BINDINGS, ("Shift+click", "background, not object"))))
         layout.addStretch()
         for part in (self.progress, self.cancel):
             policy = part.sizePolicy()
@@ -161,9 +161,3 @@ def _dot(color: str) -> QIcon:
     painter.drawEllipse(1, 1, 10, 10)
     painter.end()
     return QIcon(picture)
-
-
-def _key_table() -> QLabel:
-    keys = [(each.shown, each.text) for each in BINDINGS] + [("Shift+click", "background, not object")]
-    rows = "".join(f"<tr><td><b>{key}</b>&nbsp;&nbsp;</td><td>{text}</td></tr>" for key, text in keys)
-    return QLabel(f"<table cellspacing=1>{rows}</table>")

@@ -1,4 +1,4 @@
-"""What a dock tells its user: a status line, and napari's notifications for what went wrong."""
+"""What a dock tells its user: what happened, what to do next, and napari's notifications for what went wrong."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import ErrorNotification, notification_manager, show_warning
+from qtpy.QtCore import QTimer
 
 from napari_sam.errors import NapariSamError
 
@@ -16,20 +17,34 @@ __all__ = ["Reporter", "without_argument"]
 
 
 class Reporter:
-    """Report to one status line.
+    """Report to one status line, and say in another what to do next.
 
     Parameters
     ----------
     status
-        The line.
+        What happened last; emptied once something else is to be done next than when it was said.
+    next_step
+        What to do next.
     """
 
-    def __init__(self, status: QLabel) -> None:
+    def __init__(self, status: QLabel, next_step: QLabel) -> None:
         self._status = status
+        self._next_step = next_step
+        self._fresh = QTimer(status)  # runs while what was said is of this very moment
+        self._fresh.setSingleShot(True)
 
     def say(self, sentence: str) -> None:
         """Put a sentence into the status line."""
         self._status.setText(sentence)
+        self._status.setVisible(bool(sentence))
+        self._fresh.start(0)
+
+    def guide(self, sentence: str) -> None:
+        """Say what to do next; if that is something new, what was said before is of a past state and goes."""
+        if sentence != self._next_step.text():
+            self._next_step.setText(sentence)
+            if not self._fresh.isActive():
+                self.say("")
 
     def report(self, error: BaseException) -> None:
         """Show an error: the user's mistakes as a warning, others as napari shows errors."""

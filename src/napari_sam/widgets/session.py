@@ -119,6 +119,11 @@ class PromptSession(QObject):
         return self._choice_of(self.current) if self.current else 0
 
     @property
+    def only_background(self) -> bool:
+        """Tell whether all that was said of the displayed plane is what does not belong to an object."""
+        return self._place is not None and not self.drafts and bool(self.layers.read(*self._place)[0])
+
+    @property
     def busy(self) -> bool:
         """Tell whether anything is still to come."""
         return self.service.busy or self._timer.isActive()
@@ -247,7 +252,7 @@ class PromptSession(QObject):
         self._drafts[plane] = drafts = self._read_drafts(image, plane)
         fresh = [i for i, draft in enumerate(drafts) if draft.number not in before]
         self._current = fresh[-1] if fresh else min(self._current, max(len(drafts) - 1, 0))
-        self.said.emit("" if drafts else self._hint(image, plane))
+        self.said.emit("" if drafts else self._hint())
         if self._settled:
             self._record_change()
         self.service.keep({step.number for draft in drafts for step in draft.lineage[-2:]})
@@ -261,10 +266,7 @@ class PromptSession(QObject):
         )
         return tuple(evolve(self._drafts.get(plane, ()), objects, self._choice_of))
 
-    def _hint(self, image: Image, plane: Plane) -> str:
-        points, _ = self.layers.read(image, plane)
-        if points:
-            return "Only background so far: click on the object, too."
+    def _hint(self) -> str:
         if self.target.asks_place:
             where = "into" if self.target.place_of_new == "inside" else "beside"
             return f"The first label makes labels on disk, {where} the image: choose where under Labels."

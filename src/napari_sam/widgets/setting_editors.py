@@ -18,6 +18,7 @@ __all__ = ["Editor", "NumberSlider", "describe_fields", "make_editor"]
 
 LARGEST = 2**30
 STEPS = 1000  # of a slider
+NARROW = 80  # pixels of a number box in a narrow dock
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def make_editor(default: Any, choices: tuple[str, ...], changed: Callable[[], No
         whole = QSpinBox()
         whole.setRange(0, LARGEST)
         whole.setKeyboardTracking(False)
+        whole.setMinimumWidth(NARROW)
         whole.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         whole.valueChanged.connect(lambda _: changed())
         return Editor(whole, whole.value, _silently(whole, whole.setValue))
@@ -76,6 +78,7 @@ def make_editor(default: Any, choices: tuple[str, ...], changed: Callable[[], No
         number.setSingleStep(0.01)
         number.setRange(0, 100)
         number.setKeyboardTracking(False)
+        number.setMinimumWidth(NARROW)
         number.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         number.valueChanged.connect(lambda _: changed())
         return _exact(number)

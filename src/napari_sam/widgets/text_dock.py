@@ -9,12 +9,13 @@ import napari
 from napari.layers import Image, Labels, Layer, Shapes
 
 from napari_sam.config.auto import AUTO_PRESETS, AutoSettings, load_auto_settings
-from napari_sam.config.text import TextSettings
+from napari_sam.config.text import TextSettings, check_route
 from napari_sam.errors import InputError
 from napari_sam.inference.text_contrasts import check_texts
 from napari_sam.widgets.dock import ImageDock, plain_viewer
 from napari_sam.widgets.layer_choice import LayerChoice, find_layer, first_image, is_image
 from napari_sam.widgets.model_choice import ModelChoice, is_windowed
+from napari_sam.widgets.next_step import text_step
 from napari_sam.widgets.object_picker import ObjectPicker
 from napari_sam.widgets.prompt_handover import hand_over_label
 from napari_sam.widgets.prompt_layers import is_prompt_layer
@@ -97,8 +98,6 @@ class TextDock(ImageDock):
         InputError
             If there is no such way.
         """
-        from napari_sam.pipeline.text_segment import check_route
-
         check_route(route)
         self._session.route = route
         self._form.route.setCurrentIndex(self._form.route.findData(route))
@@ -273,6 +272,7 @@ class TextDock(ImageDock):
     def _on_typed(self) -> None:
         self._session.type_texts(self._form.lines())
         self._on_texts()
+        self._refresh()
 
     def _on_history(self, index: int) -> None:
         if (texts := self._form.history.itemData(index)) is not None:
@@ -331,6 +331,7 @@ class TextDock(ImageDock):
         if not session.searching:
             for models in (self._models, self._clips):
                 models.refresh()
+        self._reporter.guide(text_step(session))
 
 
 def _is_drawing(layer: Layer) -> bool:

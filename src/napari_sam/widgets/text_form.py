@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
-    QLabel,
     QPlainTextEdit,
     QProgressBar,
     QSizePolicy,
@@ -18,7 +16,15 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sam.config.auto import AUTO_PRESETS
-from napari_sam.widgets.form_parts import make_brightness, make_button, make_combo, make_form, make_group, make_row
+from napari_sam.widgets.form_parts import (
+    make_brightness,
+    make_button,
+    make_combo,
+    make_form,
+    make_group,
+    make_row,
+    make_sentence,
+)
 from napari_sam.widgets.text_histogram import TextHistogram
 from napari_sam.widgets.text_settings import TextSettingsForm
 from napari_sam.widgets.text_sheet import colour_of
@@ -72,8 +78,7 @@ class TextForm(QWidget):
         self.threshold.setToolTip("Least score of an object")
         self.mapped = QCheckBox("Score map")
         self.mapped.setToolTip("Show over the image how well each mask fits that text, from dark (0) to bright (100 %)")
-        self.count = QLabel("")
-        self.count.setWordWrap(True)
+        self.count = make_sentence()
         self.settings = TextSettingsForm()
         self.output = make_combo("Where objects are written to")
         self.output.addItem("one labels layer per text", "layers")
@@ -81,12 +86,7 @@ class TextForm(QWidget):
         self.refine = make_button(
             "Refine", "Click on an object to correct it with clicks in the dock SAM Prompts", checkable=True
         )
-        self.status = QLabel("")
-        self.status.setWordWrap(True)
-        self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-        self.status.setMinimumHeight(3 * self.fontMetrics().lineSpacing())
-        self.status.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        self.status = make_sentence()
         self._lay_out()
         self.where.currentIndexChanged.connect(self._show_region)
         self._show_region()
@@ -133,7 +133,7 @@ class TextForm(QWidget):
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
+        layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(6)
         rows = [("Image", self.image), ("Model", self.model), ("CLIP", self.clip), ("Brightness", self.stretch)]
         layout.addWidget(make_group("Image and models", make_form([*rows, ("Preset", self.preset)])))
@@ -147,7 +147,6 @@ class TextForm(QWidget):
         scores = (make_form([("Of", self.shown)]), self.histogram, handle, self.mapped, self.count, self.settings)
         layout.addWidget(make_group("Scores, without a new run", *scores))
         layout.addWidget(make_group("Labels", make_form([("Write to", self.output)]), self.refine))
-        layout.addWidget(self.status)
         layout.addStretch()
         self.show_progress(0, 0, "")
         self.cancel.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)

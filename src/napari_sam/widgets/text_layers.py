@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.errors import InputError
+from napari_sam.widgets.object_picker import label_at
 from napari_sam.widgets.text_sheet import Named, TextSheet
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class TextLayers:
         """Return the topmost visible sheet that has an object at a position in the world."""
         order = list(self._viewer.layers)
         mine = sorted((s for s in self._sheets if s.image is image), key=lambda s: order.index(s.layer), reverse=True)
-        return next((s for s in mine if s.layer.visible and s.layer.get_value(position, world=True)), None)
+        return next((s for s in mine if s.layer.visible and label_at(s.layer, position)), None)
 
     def write(self, image: Image, plane: Plane, result: TextResult, output: str) -> None:
         """Show a result on a plane of the image.

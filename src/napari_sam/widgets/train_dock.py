@@ -12,10 +12,11 @@ from napari.layers import Image, Labels, Layer
 from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog
 
 from napari_sam.errors import InputError
-from napari_sam.model.registry import user_models
+from napari_sam.model.registry import check_name, user_models
 from napari_sam.widgets.dock import Dock, plain_viewer
 from napari_sam.widgets.layer_choice import LayerChoice, find_layer, first_image, is_image
 from napari_sam.widgets.model_choice import ModelChoice
+from napari_sam.widgets.next_step import train_step
 from napari_sam.widgets.overlay import is_overlay
 from napari_sam.widgets.reporter import without_argument
 from napari_sam.widgets.shutdown import at_end
@@ -158,8 +159,6 @@ class TrainDock(Dock):
             If a run is going on, there is nothing to learn from, or the name is not usable. What only reading the data
             shows comes later, see `wait_idle`.
         """
-        from napari_sam.training.finetune_result import check_name
-
         self._check_idle()
         if not self.data:
             raise InputError(
@@ -184,6 +183,7 @@ class TrainDock(Dock):
         self._form.scores.clear()
         self._reporter.say("Getting ready.")
         self._runner.start(task)
+        self._show_next_step()
 
     def cancel(self) -> None:
         """Stop within one step; the best weights so far become the model."""
@@ -227,6 +227,8 @@ class TrainDock(Dock):
         form.mode.activated.connect(without_argument(self._refresh))
         form.name.textEdited.connect(self._on_name)
         self._models.picked.connect(self._on_model)
+        for choice in (self._images, self._labels):
+            choice.picked.connect(self._show_next_step)
         self._sources.changed.connect(self._refresh)
         runner.progressed.connect(form.show_progress)
         runner.learnt.connect(form.plot.add_loss)
@@ -273,6 +275,12 @@ class TrainDock(Dock):
         elif not self._runner.running:
             self._form.memory.setText("Estimating the memory…")
             self._runner.estimate(self._model, self.settings)
+        self._show_next_step()
+
+    def _show_next_step(self, _layer: Layer | None = None) -> None:
+        paired = self._images.chosen is not None and self._labels.chosen is not None
+        learnt = self._result.name if self._result is not None else ""
+        self._reporter.guide(train_step(self._runner.running, paired, bool(self.data), learnt))
 
     def _on_estimate(self, found: Estimate | BaseException) -> None:
         if isinstance(found, Estimate):

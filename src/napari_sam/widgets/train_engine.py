@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.errors import InputError, OperationCancelled
-from napari_sam.model.torch_imports import import_dynamo
+from napari_sam.model.torch_imports import import_dynamo, load_torch_libraries
 from napari_sam.widgets.train_data import PairPlanes, read_store, split_store
 from napari_sam.widgets.work_step import WorkStep
 
@@ -111,6 +111,7 @@ class Estimate:
 def estimate(model: str | Sam, settings: FinetuneSettings, emit: Emit) -> None:
     """Hand over the estimate for a model that need not be there yet."""
     import_dynamo()
+    load_torch_libraries()
     import torch
 
     from napari_sam.model.build import SPECS, build_from_spec

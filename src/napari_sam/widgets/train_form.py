@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
-    QLabel,
     QLineEdit,
     QListWidget,
     QProgressBar,
@@ -16,7 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sam.widgets.form_parts import make_button, make_combo, make_form, make_group, make_row
+from napari_sam.widgets.form_parts import make_button, make_combo, make_form, make_group, make_row, make_sentence
 from napari_sam.widgets.train_pictures import TrainPictures
 from napari_sam.widgets.train_plot import TrainPlot
 from napari_sam.widgets.work_step import WorkStep, show_step
@@ -52,13 +50,13 @@ class TrainForm(QWidget):
         self.sources.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
         self.sources.setFixedHeight(4 * self.fontMetrics().lineSpacing() + 8)
         self.sources.setToolTip("What is learnt from")
-        self.complete = QCheckBox("Every object in these images is labelled")
+        self.complete = QCheckBox("All of their objects are labelled")
         self.complete.setToolTip("If not, what lies between labels is not taken as background by automatic masks")
         self.model = make_combo("The model to start from, which stays as it is; `cells` comes with the package")
         self.mode = make_combo("What learns")
         for mode, (text, _) in TRAIN_MODES.items():
             self.mode.addItem(text, mode)
-        self.mode_text = _sentence()
+        self.mode_text = make_sentence()
         self.minutes = QDoubleSpinBox()
         self.minutes.setRange(0, 10000)
         self.minutes.setDecimals(2)
@@ -71,15 +69,14 @@ class TrainForm(QWidget):
         self.held_out.setToolTip("Images that are not learnt from: they choose the best weights and give the scores")
         self.name = QLineEdit()
         self.name.setToolTip("Under which the result is in the model lists")
-        self.memory = _sentence()
+        self.memory = make_sentence()
         self.start = make_button("Start", "Learn in the background; the viewer stays usable")
         self.progress = QProgressBar()
         self.cancel = make_button("Stop", "Stop after this step; the best weights so far become the model")
         self.plot = TrainPlot()
-        self.scores = _sentence()
+        self.scores = make_sentence()
         self.pictures = TrainPictures()
-        self.status = _sentence()
-        self.status.setMinimumHeight(3 * self.fontMetrics().lineSpacing())
+        self.status = make_sentence()
         self._lay_out()
         self.mode.currentIndexChanged.connect(self._show_mode)
         self._show_mode()
@@ -92,7 +89,7 @@ class TrainForm(QWidget):
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
+        layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(6)
         layers = make_form([("Image", self.image), ("Labels", self.labels)])
         buttons = make_row(self.add, self.add_folder, self.remove)
@@ -104,7 +101,6 @@ class TrainForm(QWidget):
         for part in (data, model, run):
             layout.addWidget(part)
         layout.addLayout(make_row(self.start, self.progress, self.cancel))
-        layout.addWidget(self.status)
         layout.addWidget(make_group("Loss and held-out IoU", self.plot, self.scores, self.pictures))
         layout.addStretch()
         self.show_progress(0, 0, "")
@@ -112,11 +108,3 @@ class TrainForm(QWidget):
 
     def _show_mode(self) -> None:
         self.mode_text.setText(TRAIN_MODES[self.mode.currentData()][1])
-
-
-def _sentence() -> QLabel:
-    label = QLabel("")
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-    return label
