@@ -12,6 +12,7 @@ from napari_sam.errors import InputError
 from napari_sam.widgets.auto_engine import AutoTask, Part
 from napari_sam.widgets.auto_runner import AutoRunner
 from napari_sam.widgets.findings import Region, bounds, paint
+from napari_sam.widgets.free_labels import check_room
 from napari_sam.widgets.image_view import ImageView
 from napari_sam.widgets.object_board import ObjectBoard
 from napari_sam.widgets.overlay import Overlay
@@ -159,7 +160,7 @@ class AutoSession(QObject):
         self.completed, self._error = False, None
         if not preview:
             try:
-                self.board.ensure(image)
+                check_room(self.board.ensure(image).ensure())
             except InputError as error:  # said before the work, not after it
                 self._fail(error)
                 return

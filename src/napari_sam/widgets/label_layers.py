@@ -12,7 +12,6 @@ from napari.layers import Labels
 from napari_sam.errors import InputError
 from napari_sam.io.dask_chunks import is_dask
 from napari_sam.pipeline.large_planes import LARGE_PLANE, is_large
-from napari_sam.widgets.free_labels import check_room
 from napari_sam.widgets.label_shelf import LabelShelf, is_shelved
 from napari_sam.widgets.plane import KEEPER, base_level
 from napari_sam.widgets.prompt_layers import insert_below_prompts
@@ -108,7 +107,7 @@ def _empty_labels(shape: tuple[int, ...]) -> Any:
 
 
 def check_labels_layer(layer: Labels, image: Image) -> None:
-    """Check that a labels layer has the shape of the image, can be written, and has room for another label.
+    """Check that a labels layer has the shape of the image, can be written.
 
     Raises
     ------
@@ -134,7 +133,6 @@ def check_labels_layer(layer: Labels, image: Image) -> None:
             f"The labels layer {layer.name!r} cannot be written, because its data are open for reading only: "
             "choose another or 'new layer'."
         )
-    check_room(layer)
 
 
 def _is_read_only(layer: Labels) -> bool:

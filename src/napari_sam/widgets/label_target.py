@@ -14,7 +14,7 @@ from napari.layers import Labels
 from napari_sam.errors import InputError
 from napari_sam.pipeline.label_editor import revert, write_mask
 from napari_sam.widgets.brush_window import BrushWindow
-from napari_sam.widgets.free_labels import next_label, raise_highest
+from napari_sam.widgets.free_labels import check_room, next_label, raise_highest
 from napari_sam.widgets.label_colors import show_label
 from napari_sam.widgets.label_layers import (
     add_labels_layer,
@@ -133,6 +133,14 @@ class LabelTarget:
         """Tell whether the next label makes new labels that could go into a person's Zarr."""
         return self.can_choose_place and self.layer is None
 
+    @property
+    def hint(self) -> str:
+        """Where labels of the image are kept on disk, or will be, in a sentence; "" if they are in memory."""
+        if self.asks_place:
+            where = "into" if self.place_of_new == "inside" else "beside"
+            return f"The first label makes labels on disk, {where} the image: choose where under Labels."
+        return f"Labels are saved in {self.place} as you go." if self.place else ""
+
     def choose_place(self, place: str) -> None:
         """Choose where new labels of an OME-Zarr image go, one of `PLACES`, now and later.
 
@@ -151,6 +159,16 @@ class LabelTarget:
         """Where on disk the labels lie; None if they are in memory."""
         keeper = None if self.layer is None else keeper_of(self.layer)
         return None if keeper is None else keeper.store.path
+
+    def problem(self, image: Image) -> str:
+        """Say why a new object of the image cannot be written to the chosen layer, "" if it can."""
+        try:
+            if self.layer is not None:
+                check_labels_layer(self.layer, image)
+                check_room(self.layer)
+        except InputError as error:
+            return str(error)
+        return ""
 
     def ensure(self, image: Image) -> Labels:
         """Return the labels layer, made over the image if there is none.
@@ -211,6 +229,8 @@ class LabelTarget:
             What was written, and which parts of the plane were not as this target left them: painted by hand, say.
         """
         labels = LabelPlane(self.ensure(image), plane)
+        if label is None:
+            check_room(labels.layer)
         drawn = self._look(labels)
         number = next_label(labels.layer) if label is None else label
         edit = write_mask(labels, patch.mask, patch.where, number, replace=label is not None, overwrite=overwrite)

@@ -252,7 +252,7 @@ class PromptSession(QObject):
         self._drafts[plane] = drafts = self._read_drafts(image, plane)
         fresh = [i for i, draft in enumerate(drafts) if draft.number not in before]
         self._current = fresh[-1] if fresh else min(self._current, max(len(drafts) - 1, 0))
-        self.said.emit("" if drafts else self._hint())
+        self.said.emit(self.target.problem(image) or ("" if drafts else self.target.hint))
         if self._settled:
             self._record_change()
         self.service.keep({step.number for draft in drafts for step in draft.lineage[-2:]})
@@ -265,12 +265,6 @@ class PromptSession(QObject):
             points, shapes, shape=plane.shape, one_per_shape=self._one_per_shape, seed=self._seeds.get(plane)
         )
         return tuple(evolve(self._drafts.get(plane, ()), objects, self._choice_of))
-
-    def _hint(self) -> str:
-        if self.target.asks_place:
-            where = "into" if self.target.place_of_new == "inside" else "beside"
-            return f"The first label makes labels on disk, {where} the image: choose where under Labels."
-        return f"Labels are saved in {self.target.place} as you go." if self.target.place else ""
 
     def _leave_plane(self) -> None:
         self.service.cancel()
