@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import zarr
 from napari.components import ViewerModel
+from qtpy.QtTest import QTest
 
 from napari_sam.errors import InputError
 from napari_sam.io.label_store import LabelStore, create_labels
 from napari_sam.io.large_image import open_large_image
-from napari_sam.widgets.brush_window import BrushWindow
+from napari_sam.widgets.brush_window import PAUSE, BrushWindow
 from napari_sam.widgets.plane import KEEPER, Plane
 from napari_sam.widgets.stored_labels import StoredLabels
 
@@ -73,9 +74,11 @@ def test_a_refused_stroke_is_said_once_and_written_later(
     assert "is saved as soon as that works" in str(problem)
     disk.full = False
     brush.layer.paint((200, 200), 78)
+    QTest.qWait(2 * PAUSE)
     assert (pixels(store, 77), pixels(store, 78)) == (count, int((np.asarray(brush.layer.data) == 78).sum()))
     disk.full = True
     brush.layer.paint((150, 150), 79)
+    QTest.qWait(2 * PAUSE)
     assert len(problems) == 2  # the disk is full again
 
 
