@@ -73,9 +73,10 @@ def test_labels_that_cannot_be_written_are_said_before_the_work(
 ) -> None:
     dock = open_dock(noise)
     dock.set_labels_layer(dock.viewer.add_labels(read_only(kind, noise.shape, tmp_path)))
+    assert "open for reading only" in dock.next_step
     dock.add_point((20, 22))
     dock.wait_idle()
-    assert "open for reading only" in dock.status
+    assert "open for reading only" in dock.next_step
     with pytest.raises(InputError, match="reading only"):
         dock.accept()
     dock._form.accept.click()
@@ -90,7 +91,7 @@ def test_full_labels_are_said_before_the_work(open_dock: OpenDock, noise: Image)
     dock.set_labels_layer(dock.viewer.add_labels(labels))
     dock.add_point((20, 22))
     dock.wait_idle()
-    assert "is full" in dock.status
+    assert "is full" in dock.next_step
     with pytest.raises(InputError, match="ends at 255"):
         dock.accept()
 
@@ -125,7 +126,7 @@ def test_undo_after_the_labels_were_replaced(open_dock: OpenDock, noise: Image) 
     dock.redo()  # the accept, of which nothing is left to do again
     dock.add_point((30, 22))
     dock.wait_idle()
-    assert "has the shape (9, 8)" in dock.status
+    assert "has the shape (9, 8)" in dock.next_step
     with pytest.raises(InputError, match="shape"):
         dock.accept()
 

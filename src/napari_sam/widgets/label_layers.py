@@ -12,6 +12,7 @@ from napari.layers import Labels
 from napari_sam.errors import InputError
 from napari_sam.io.dask_chunks import is_dask
 from napari_sam.pipeline.large_planes import LARGE_PLANE, is_large
+from napari_sam.widgets.free_labels import check_room
 from napari_sam.widgets.label_shelf import LabelShelf, is_shelved
 from napari_sam.widgets.plane import KEEPER, base_level
 from napari_sam.widgets.prompt_layers import insert_below_prompts
@@ -24,7 +25,14 @@ if TYPE_CHECKING:
 
     from napari_sam.io.label_store import LabelStore
 
-__all__ = ["add_labels_layer", "check_labels_layer", "find_stored_layer", "make_stored_layer", "needs_store"]
+__all__ = [
+    "add_labels_layer",
+    "check_labels_layer",
+    "find_stored_layer",
+    "labels_problem",
+    "make_stored_layer",
+    "needs_store",
+]
 
 LARGEST_IN_MEMORY = 2**30  # bytes; a larger new label array is kept compressed, and only where something is written
 
@@ -133,6 +141,17 @@ def check_labels_layer(layer: Labels, image: Image) -> None:
             f"The labels layer {layer.name!r} cannot be written, because its data are open for reading only: "
             "choose another or 'new layer'."
         )
+
+
+def labels_problem(layer: Labels | None, image: Image) -> str:
+    """Say why a new object of an image cannot be written to a labels layer, "" if it can, or if None is chosen yet."""
+    try:
+        if layer is not None:
+            check_labels_layer(layer, image)
+            check_room(layer)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _is_read_only(layer: Labels) -> bool:

@@ -160,16 +160,6 @@ class LabelTarget:
         keeper = None if self.layer is None else keeper_of(self.layer)
         return None if keeper is None else keeper.store.path
 
-    def problem(self, image: Image) -> str:
-        """Say why a new object of the image cannot be written to the chosen layer, "" if it can."""
-        try:
-            if self.layer is not None:
-                check_labels_layer(self.layer, image)
-                check_room(self.layer)
-        except InputError as error:
-            return str(error)
-        return ""
-
     def ensure(self, image: Image) -> Labels:
         """Return the labels layer, made over the image if there is none.
 

@@ -97,6 +97,7 @@ class PromptDock(ImageDock):
             raise InputError(f"The layer {found.name!r} is not a labels layer: choose one, or None for a new one.")
         self._session.target.set_layer(found)
         self._targets.choose(found)
+        self._refresh()
 
     def set_labels_place(self, place: str) -> None:
         """Choose where new labels of a large OME-Zarr image go: "beside" it or "inside" of it; remembered.
@@ -266,7 +267,7 @@ class PromptDock(ImageDock):
         form.candidates.hovered.connect(session.hover)
         form.candidates.chosen.connect(session.choose)
         self._images.picked.connect(session.view.set_layer)
-        self._targets.picked.connect(session.target.set_layer)
+        self._targets.picked.connect(self.set_labels_layer)
         self._models.picked.connect(session.view.set_model)
         session.changed.connect(self._refresh)
         session.said.connect(self._reporter.say)

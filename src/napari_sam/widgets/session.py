@@ -205,13 +205,7 @@ class PromptSession(QObject):
             self._finish(*self._place, [draft], ())
 
     def undo(self) -> None:
-        """Take back the last change of a prompt, discard or accept; pixels that anyone changed since stay.
-
-        Raises
-        ------
-        InputError
-            If labels cannot be taken back, since they were replaced or cannot be written.
-        """
+        """Take back the last change of a prompt, discard or accept; pixels that anyone changed since stay."""
         self._update_now()
         if (step := self.history.last) is not None:
             done, problem = self.target.revert_all(step.written[::-1])
@@ -259,7 +253,7 @@ class PromptSession(QObject):
         self._drafts[plane] = drafts = self._read_drafts(image, plane)
         fresh = [i for i, draft in enumerate(drafts) if draft.number not in before]
         self._current = fresh[-1] if fresh else min(self._current, max(len(drafts) - 1, 0))
-        self.said.emit(self.target.problem(image) or ("" if drafts else self.target.hint))
+        self.said.emit("" if drafts else self.target.hint)
         if self._settled:
             self._record_change()
         self.service.keep({step.number for draft in drafts for step in draft.lineage[-2:]})
@@ -304,7 +298,7 @@ class PromptSession(QObject):
         self._seeds, self._drafts, self._choices = dict(state.seeds), dict(state.drafts), dict(state.choices)
         self._last_state = state
         self._update()
-        if problem is not None:
+        if problem is not None:  # labels that cannot be taken back
             raise problem
 
     # labels
