@@ -22,8 +22,8 @@ class BatchProgress:
     Parameters
     ----------
     phase
-        What is being done: "prompts", "tiles", "edges", "objects", "overlaps", "links", "labels", "pyramid", and
-        "finished" or "failed" at the end of an image.
+        What is being done: "prompts", "tiles", "edges", "objects", "overlaps", "links", "edits" (looking
+        for what people drew), "labels", "pyramid", and "finished" or "failed" at the end of an image.
     done, total
         Units of the phase; those of earlier runs are among the done.
     rate

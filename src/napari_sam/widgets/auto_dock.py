@@ -172,6 +172,19 @@ class AutoDock(ImageDock):
         self._reporter.say(f"{len(labels)} objects are one now, object {label}.")
         return label
 
+    def link_planes(self, axis: int | None = None) -> int:
+        """Give objects that are one on neighbouring planes one label, and settle them; return how many there are.
+
+        Parameters
+        ----------
+        axis
+            Of the image, along which planes are neighbours; None: the last that is not displayed. Along an axis called
+            t or time objects are one where they overlap; along others as sections of bodies are.
+        """
+        count = self._board.link(axis)
+        self._reporter.say(f"{count} objects after linking; each has one label on all of its planes. Undo parts them.")
+        return count
+
     def refine(self, label: int) -> PromptDock:
         """Go on with an object in the dock SAM Prompts, where accepting replaces it; return that dock."""
         image, layer = self._session.view.layer, self._board.layer
@@ -249,6 +262,7 @@ class AutoDock(ImageDock):
             "cancel": self.cancel,
             "draw": self.draw_region,
             "merge": self._merge_marked,
+            "link": self.link_planes,
             "undo": self.undo,
             "redo": self.redo,
             "export": self._ask_export,
@@ -358,6 +372,8 @@ class AutoDock(ImageDock):
             self._summarise = False
             if session.completed:
                 self._reporter.say(result_text(session))
+        image = self._session.view.layer
+        form.link.setVisible(image is not None and image.ndim > 2)
         self._tools.show()
         self._show_next_step()
 

@@ -51,6 +51,10 @@ class AutoForm(QWidget):
         self.count = make_sentence()
         self.tools = {name: make_button(text, tip, checkable=True) for name, (text, tip) in TOOLS.items()}
         self.merge = make_button(MERGE, "Make one object of those that were clicked with the tool Merge")
+        self.link = make_button(
+            "Link planes",
+            "Give objects that are one on neighbouring planes one label, and settle them; Undo parts them",
+        )
         self.undo = make_button("Undo", "Take back the last run, edit or import")
         self.redo = make_button("Redo", "Do again what was taken back")
         self.labels = make_combo("The labels layer that objects are written to")
@@ -85,7 +89,7 @@ class AutoForm(QWidget):
         tools.setSpacing(4)
         for i, button in enumerate(self.tools.values()):
             tools.addWidget(button, 0, i)
-        layout.addWidget(make_group("Click on objects", tools, self.merge, make_row(self.undo, self.redo)))
+        layout.addWidget(make_group("Click on objects", tools, self.merge, self.link, make_row(self.undo, self.redo)))
         files = make_row(self.export, self.load, self.load_prompts)
         layout.addWidget(make_group("Labels", make_form([("Write to", self.labels)]), files))
         layout.addWidget(make_group("Keys, with the mouse over an object", key_table(AUTO_BINDINGS)))

@@ -40,6 +40,7 @@ PHASES = {
     "edges": "Comparing tiles",
     "objects": "Settling objects",
     "overlaps": "Comparing planes",
+    "edits": "Looking for edits by hand",
     "links": "Linking planes",
     "labels": "Writing labels",
     "pyramid": "Coarser levels",

@@ -100,8 +100,9 @@ class JournalLog:
         drawn: Sequence[Drawn],
         *,
         overwrite: bool,
+        join: bool = False,
     ) -> None:
-        """Record a label that was written after others had `drawn`; `digest` is that of the window's mask."""
+        """Record a label that was written or joined after others had `drawn`; `digest` is that of the window's mask."""
         self._write_predict(draft)
         image = self._image_of.get(draft.number, 0)
         self._write_base(image, written, drawn)
@@ -113,6 +114,7 @@ class JournalLog:
                 "candidate": candidate,
                 "label": written.edit.label,
                 "overwrite": overwrite,
+                "join": join,
                 "digest": digest,
             }
         )

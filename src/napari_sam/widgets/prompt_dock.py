@@ -119,6 +119,10 @@ class PromptDock(ImageDock):
         """Choose whether each shape is an object of its own."""
         self._form.one_per_shape.setChecked(one_per_shape)
 
+    def set_same_label(self, same: bool) -> None:
+        """Choose whether accepted objects join the selected label, as one object on several planes does."""
+        self._form.same_label.setChecked(same)
+
     def set_keep_existing(self, keep: bool) -> None:
         """Choose whether pixels that already have a label keep it."""
         self._form.keep_existing.setChecked(keep)
@@ -193,11 +197,17 @@ class PromptDock(ImageDock):
         """Go to the next unfinished object, with one object per shape."""
         self._session.next_object()
 
-    def accept(self) -> int:
-        """Write the chosen mask of the current object to the labels layer and return its label."""
-        label = self._session.accept()
+    def accept(self, label: int | None = None) -> int:
+        """Write the chosen mask of the current object to the labels layer and return its label.
+
+        Parameters
+        ----------
+        label
+            A label to join, on this plane or another; None: a new one, or the selected one (see `set_same_label`).
+        """
+        written = self._session.accept(label)
         self._targets.choose(self._session.target.layer)
-        return label
+        return written
 
     def accept_all(self) -> list[int]:
         """Write the chosen masks of all unfinished objects in the plane and return their labels."""
@@ -264,6 +274,7 @@ class PromptDock(ImageDock):
         form.place.activated.connect(lambda i: self.set_labels_place(form.place.itemData(i)))
         form.one_per_shape.toggled.connect(session.set_one_per_shape)
         form.keep_existing.toggled.connect(session.set_keep_existing)
+        form.same_label.toggled.connect(lambda on: session.join.switch(on, session.target.layer))
         form.candidates.hovered.connect(session.hover)
         form.candidates.chosen.connect(session.choose)
         self._images.picked.connect(session.view.set_layer)

@@ -90,6 +90,11 @@ class PromptForm(QWidget):
         self.keep_existing = QCheckBox("Don't overwrite labels")
         self.keep_existing.setToolTip("On: pixels that already have a label keep it")
         self.keep_existing.setChecked(True)
+        self.same_label = QCheckBox("Same label as selected")
+        self.same_label.setToolTip(
+            "On: accepted objects join the label selected in the labels layer, at first the one accepted last;\n"
+            "so one object gets one label on several planes"
+        )
         self.paint_by_hand = make_button(
             "Paint by hand here", "Open what the canvas shows of labels on disk for napari's brush; strokes are saved"
         )
@@ -129,6 +134,7 @@ class PromptForm(QWidget):
                 "Labels",
                 make_form([("Write to", self.labels)]),
                 self.place_row,
+                self.same_label,
                 self.keep_existing,
                 self.paint_by_hand,
             )

@@ -14,6 +14,7 @@ from napari_sam.widgets.engine import Predicted
 from napari_sam.widgets.history import History, SessionState, Step
 from napari_sam.widgets.image_view import ImageView
 from napari_sam.widgets.journal_log import JournalLog
+from napari_sam.widgets.label_join import LabelJoin, grow
 from napari_sam.widgets.label_target import LabelTarget, Written
 from napari_sam.widgets.object_prompts import MaskSeed, group_objects
 from napari_sam.widgets.plane import LabelPlane, Plane
@@ -61,6 +62,7 @@ class PromptSession(QObject):
         self.journal = JournalLog(self.failed.emit)
         self._one_per_shape = False
         self._keep_existing = True
+        self.join = LabelJoin()
         self._place: tuple[Image, Plane] | None = None  # where the drafts shown now belong
         self._drafts: dict[Plane, tuple[Draft, ...]] = {}
         self._seeds: dict[Plane, MaskSeed] = {}
@@ -184,13 +186,13 @@ class PromptSession(QObject):
             )
         self.set_seed(MaskSeed.of(mask, number, (row0, col0)))
 
-    def accept(self) -> int:
-        """Write the chosen mask of the current object and return its label."""
+    def accept(self, label: int | None = None) -> int:
+        """Write the chosen mask of the current object and return its label; a given label is joined."""
         self._update_now()
         if (draft := self.current) is None:
             self.view.place()
             raise InputError("There is nothing to accept: click on an object or draw a box around it first.")
-        return self._accept([draft])[0]
+        return self._accept([draft], label)[0]
 
     def accept_all(self) -> list[int]:
         """Write the chosen masks of all unfinished objects on the plane and return their labels."""
@@ -310,7 +312,7 @@ class PromptSession(QObject):
         except InputError as error:
             self.failed.emit(error)
 
-    def _accept(self, drafts: list[Draft]) -> list[int]:
+    def _accept(self, drafts: list[Draft], label: int | None = None) -> list[int]:
         if self._place is None or not drafts:
             return []
         if not all(self._candidates_of(draft) for draft in drafts):
@@ -318,20 +320,27 @@ class PromptSession(QObject):
         done: dict[Draft, Written] = {}
         try:
             for draft in drafts:
-                done[draft] = self._write(*self._place, draft)
+                done[draft] = self._write(*self._place, draft, label)
         finally:  # where one object cannot be written, those before it are
             if done:
                 self._finish(*self._place, list(done), tuple(done.values()))
         return [written.edit.label for written in done.values()]
 
-    def _write(self, image: Image, plane: Plane, draft: Draft) -> Written:
+    def _write(self, image: Image, plane: Plane, draft: Draft, joined: int | None) -> Written:
         choice, seed = self._choice_of(draft), draft.prompts.seed
-        label = seed.label if seed else None
+        layer = self.target.ensure(image)
+        if joined is None and (label := seed.label if seed else None) is None:
+            joined = self.join.label(layer)
         candidate = self._candidates_of(draft)[choice]
-        patch = candidate.patch if label is None else candidate.fill(self.service.results[draft.number].window)
+        if joined is not None:
+            patch = grow(candidate.patch, layer, plane, label := joined)
+        else:
+            patch = candidate.patch if label is None else candidate.fill(self.service.results[draft.number].window)
         overwrite = not self._keep_existing
         written, drawn = self.target.write(image, plane, patch, label=label, overwrite=overwrite)
-        self.journal.commit(draft, choice, candidate.digest, written, drawn, overwrite=overwrite)
+        joins = joined is not None
+        self.journal.commit(draft, choice, candidate.digest, written, drawn, overwrite=overwrite, join=joins)
+        self.join.note(written.edit.label)
         return written
 
     def _finish(self, image: Image, plane: Plane, drafts: list[Draft], written: tuple[Written, ...]) -> None:
