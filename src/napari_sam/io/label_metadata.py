@@ -15,6 +15,7 @@ __all__ = [
     "describe_labels",
     "label_rgba",
     "level_count",
+    "list_labels",
     "set_colors",
     "set_properties",
 ]
@@ -72,9 +73,15 @@ def describe_labels(
     root = ome_attributes(group).get("multiscales", [])
     if not root or (_of_labels(root[0]) and root[0]["name"] == name):
         _update(group, multiscales=[_multiscale(group, name, axes, units, levels, f"{FOLDER}{name}/")])
-    listed = ome_attributes(group["labels"]).get("labels", [])
-    _update(group["labels"], labels=[*listed, *([] if name in listed else [name])])
+    list_labels(group, name)
     describe_image(group[FOLDER + name], name, axes, units, levels, source)
+
+
+def list_labels(group: Any, name: str) -> None:
+    """Enter a name in the list of a group's labels, unless it is there."""
+    listed = ome_attributes(group["labels"]).get("labels", [])
+    if name not in listed:
+        _update(group["labels"], labels=[*listed, name])
 
 
 def set_colors(group: Any, count: int) -> None:
@@ -88,8 +95,8 @@ def set_colors(group: Any, count: int) -> None:
     _update(group, image_label=entry)
 
 
-def add_colors(group: Any, labels: Iterable[int]) -> bool:
-    """Give labels colours that have none, where the metadata list any, and tell whether any got one.
+def add_colors(group: Any, labels: Iterable[int]) -> None:
+    """Give labels colours that have none, where the metadata list any.
 
     Viewers show no labels without a colour where others have some. A list of our own that grows beyond 1000 goes, as
     `set_colors` would leave it out.
@@ -99,13 +106,12 @@ def add_colors(group: Any, labels: Iterable[int]) -> bool:
     known = {color["label-value"] for color in listed}
     fresh = sorted(label for label in set(labels) - known if label > 0)
     if not listed or not fresh:
-        return False
+        return
     colors = [*listed, *map(_color, fresh)]
     if len(colors) > LISTED_COLORS and all(color == _color(color["label-value"]) for color in colors):
         set_colors(group, len(colors))
     else:
         _update(group, image_label={**entry, "colors": colors})
-    return True
 
 
 def label_rgba(label: int) -> tuple[int, int, int, int]:

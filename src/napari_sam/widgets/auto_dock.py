@@ -20,6 +20,7 @@ from napari_sam.widgets.auto_session import AutoSession
 from napari_sam.widgets.auto_summary import count_text, result_text
 from napari_sam.widgets.bindings import AUTO_BINDINGS, KeyBindings
 from napari_sam.widgets.dock import ImageDock, plain_viewer
+from napari_sam.widgets.label_measurer import ask_table
 from napari_sam.widgets.layer_choice import LayerChoice, find_layer, first_image, is_image
 from napari_sam.widgets.mask_dialogs import ask_open_masks, ask_save_masks
 from napari_sam.widgets.model_choice import ModelChoice, is_windowed
@@ -214,6 +215,10 @@ class AutoDock(ImageDock):
         write_masks(path, self.records, features=table, image_name=image.name, shape=plane.shape)
         self._reporter.say(f"{len(self.records)} objects written to {Path(path).name}.")
 
+    def measure(self, path: str | Path) -> None:
+        """Write a table of all objects of the labels layer, of every plane: .csv or .parquet; see `ns.measure`."""
+        self._session.measure(path)
+
     def import_masks(self, path: str | Path, as_prompts: bool = False) -> list[int]:
         """Read such a file into the labels of the displayed plane, where nothing is settled yet.
 
@@ -266,6 +271,7 @@ class AutoDock(ImageDock):
             "undo": self.undo,
             "redo": self.redo,
             "export": self._ask_export,
+            "measure": self._ask_measure,
             "load": self._ask_import,
             "load_prompts": lambda: self._ask_import(as_prompts=True),
         }
@@ -327,6 +333,11 @@ class AutoDock(ImageDock):
         image, _ = self._session.view.place()
         if (path := ask_save_masks(self, image.name)) is not None:
             self.export(path)
+
+    def _ask_measure(self) -> None:
+        image, _ = self._session.view.place()
+        if (path := ask_table(self, image.name)) is not None:
+            self.measure(path)
 
     def _ask_import(self, as_prompts: bool = False) -> None:
         if (path := ask_open_masks(self)) is not None:

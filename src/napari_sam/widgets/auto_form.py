@@ -59,6 +59,9 @@ class AutoForm(QWidget):
         self.redo = make_button("Redo", "Do again what was taken back")
         self.labels = make_combo("The labels layer that objects are written to")
         self.export = make_button("Export…", "Write the objects of this plane: COCO, GeoJSON, ImageJ ROIs or CSV")
+        self.measure = make_button(
+            "Measure…", "Write a table of all objects of the labels layer: size, shape, brightness, neighbours"
+        )
         self.load = make_button("Import…", "Read objects from such a file into the labels layer")
         self.load_prompts = make_button(
             "… as boxes", "Read objects from such a file as boxes into the dock SAM Prompts"
@@ -90,8 +93,9 @@ class AutoForm(QWidget):
         for i, button in enumerate(self.tools.values()):
             tools.addWidget(button, 0, i)
         layout.addWidget(make_group("Click on objects", tools, self.merge, self.link, make_row(self.undo, self.redo)))
-        files = make_row(self.export, self.load, self.load_prompts)
-        layout.addWidget(make_group("Labels", make_form([("Write to", self.labels)]), files))
+        files = make_row(self.export, self.measure)
+        found = make_row(self.load, self.load_prompts)
+        layout.addWidget(make_group("Labels", make_form([("Write to", self.labels)]), files, found))
         layout.addWidget(make_group("Keys, with the mouse over an object", key_table(AUTO_BINDINGS)))
         layout.addStretch()
         self.show_progress(0, 0, "")

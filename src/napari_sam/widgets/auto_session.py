@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -14,6 +15,7 @@ from napari_sam.widgets.auto_runner import AutoRunner
 from napari_sam.widgets.findings import Region, bounds, paint
 from napari_sam.widgets.free_labels import check_room
 from napari_sam.widgets.image_view import ImageView
+from napari_sam.widgets.label_measurer import LabelMeasurer
 from napari_sam.widgets.object_board import ObjectBoard
 from napari_sam.widgets.overlay import Overlay
 from napari_sam.widgets.plane import Plane, plane_reader, stack_planes
@@ -77,6 +79,7 @@ class AutoSession(QObject):
         self.view = ImageView(viewer)
         self.board = ObjectBoard(viewer, self.view)
         self.runner = AutoRunner()
+        self._measurer = LabelMeasurer()
         self.searched: AutoSettings | None = None  # how the last run searched
         self.previewed = 0  # masks in the preview
         self.skipped: list[tuple[Plane, str]] = []  # planes that the last run could not search, and why
@@ -100,19 +103,21 @@ class AutoSession(QObject):
         self.runner.found.connect(self._on_found)
         self.runner.skipped.connect(self._on_skipped)
         self.runner.ended.connect(self._on_ended)
+        self._measurer.finished.connect(self.said)
+        self._measurer.failed.connect(self._fail)
 
     def close(self) -> None:
         """End the threads and let go of the viewer; the user's layers stay."""
         if self._open:
             self._open = False
             self._show_timer.stop()
-            for part in (self.runner, self.board, self.view, self._overlay):
+            for part in (self.runner, self._measurer, self.board, self.view, self._overlay):
                 part.close()
 
     @property
     def busy(self) -> bool:
         """Tell whether anything is still to come."""
-        return self.runner.busy or self.board.busy
+        return self.runner.busy or self.board.busy or self._measurer.busy
 
     def take_error(self) -> BaseException | None:
         """Return the last error of the threads, once."""
@@ -143,6 +148,14 @@ class AutoSession(QObject):
         else:
             raise InputError(f"Cannot run on {where!r}: choose one of {', '.join(WHERE)}.")
         self._start(image, parts)
+
+    def measure(self, path: str | Path) -> None:
+        """Write a table of all objects of the labels layer, in the background."""
+        image, _ = self.view.place()
+        if (layer := self.board.layer) is None:
+            raise InputError("There are no labels to measure: run first, or choose a labels layer to write to.")
+        self._measurer.start(layer, image, path)
+        self.said.emit(f"Measuring the objects of {layer.name}.")
 
     def clear_preview(self) -> None:
         """Show no preview."""

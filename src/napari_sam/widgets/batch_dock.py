@@ -149,8 +149,10 @@ class BatchDock(Dock):
 
     # for scripts: the job
 
-    def run(self, restart: bool = False) -> None:
+    def run(self, restart: bool = False, replace_edits: bool = False) -> None:
         """Run the job in the background, or go on with it; with `restart` begin anew and replace the labels.
+
+        Labels that were edited since the job wrote them stay and are named, unless `replace_edits` gives them up.
 
         Raises
         ------
@@ -172,6 +174,7 @@ class BatchDock(Dock):
             scheduler=address if cluster else None,
             scheduler_security=(self._form.security.line.text().strip() or None) if cluster else None,
             restart=restart,
+            replace_edits=replace_edits,
             segmenter=self._segmenter,
             instead=self._choice.suggested_output,
         )
@@ -240,7 +243,7 @@ class BatchDock(Dock):
     def _connect(self) -> None:
         form, runner, guarded = self._form, self._runner, self._reporter.guarded
         actions: dict[str, Callable[[], object]] = {
-            "run": lambda: self.run(restart=form.restart.isChecked()),
+            "run": lambda: self.run(form.restart.isChecked(), form.replace_edits.isChecked()),
             "cancel": self.cancel,
             "open_result": self.open_result,
             "adopt": self.take_job_settings,
@@ -355,6 +358,7 @@ class BatchDock(Dock):
         self._result = result
         self._form.show_idle()
         self._form.restart.setChecked(False)
+        self._form.replace_edits.setChecked(False)
         if error is not None:
             self._reporter.report(error)
             if (model := self._models.fall_back(error)) is not None:

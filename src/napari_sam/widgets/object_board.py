@@ -13,6 +13,7 @@ from napari_sam.errors import InputError
 from napari_sam.ops.label_image import label_records
 from napari_sam.widgets.findings import Findings, Objects
 from napari_sam.widgets.free_labels import next_label
+from napari_sam.widgets.label_measurer import pixel_micrometres
 from napari_sam.widgets.object_sheet import ObjectSheet
 from napari_sam.widgets.plane import Plane, base_level, plane_reader
 from napari_sam.widgets.plane_linking import along, link_planes, linked, relabel, rows_of_planes
@@ -333,7 +334,11 @@ class ObjectBoard(QObject):
         if sheet is None:
             return Sight(plane, {}, set(), plane_reader(image, plane))
         return Sight(
-            plane, sheet.objects.get(plane, {}), set(sheet.findings(plane).settled), plane_reader(image, plane)
+            plane,
+            sheet.objects.get(plane, {}),
+            set(sheet.findings(plane).settled),
+            plane_reader(image, plane),
+            pixel_micrometres(image, plane.axes),
         )
 
     def _on_measured(self, measured: Measured) -> None:

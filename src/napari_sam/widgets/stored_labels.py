@@ -12,7 +12,7 @@ from napari_sam.errors import InputError
 from napari_sam.io.highest_label import highest_label, highest_since
 from napari_sam.io.label_group import plain_errors
 from napari_sam.io.label_pyramid import nearest_indices
-from napari_sam.io.label_store import LabelStore, labels_exist, open_labels
+from napari_sam.io.label_store import HIGHEST, LabelStore, labels_exist, open_labels
 from napari_sam.widgets.image_location import array_location
 from napari_sam.widgets.plane import KEEPER, base_level
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["StoredLabels", "adopt_layer", "keeper_of", "stored_place"]
 
-HIGHEST = "highest_label"  # in the provenance record
 SEEN = "highest_label_seen"  # time of the last change of a file that it was searched in, in nanoseconds
 RESTS = 20  # times as long as the last look at the files' times took, before there is another
 
@@ -79,7 +78,7 @@ class StoredLabels:
             self._note()
 
     def _note(self) -> None:
-        self.store.write_provenance({**(self.store.provenance or {}), HIGHEST: self._highest, SEEN: self._seen})
+        self.store.write_provenance({HIGHEST: self._highest, SEEN: self._seen})
 
     def _color(self, labels: npt.NDArray[Any]) -> None:
         """Give the labels in an array colours, where others have some: viewers show no others then."""
