@@ -196,7 +196,7 @@ class AutoDock(ImageDock):
         show_plane(self._viewer, image, plane)
         self._reporter.say(f"Correct object {label} with clicks in SAM Prompts, then accept it there.")
         view = self._session.view
-        return hand_over_label(self._viewer, image, layer, label, view.model, view.normalization)
+        return hand_over_label(self._viewer, image, layer, label, view)
 
     def undo(self) -> None:
         """Take back the last run, edit or import."""
@@ -239,7 +239,7 @@ class AutoDock(ImageDock):
         records, odd = found.records, left_out(found.problems, Path(path).name)
         view, name = self._session.view, Path(path).name
         if as_prompts:
-            hand_over_boxes(self._viewer, image, [r.box for r in records], view.model, view.normalization)
+            hand_over_boxes(self._viewer, image, [r.box for r in records], view)
             self._reporter.say(f"{len(records)} boxes of {name} are in SAM Prompts. {odd}".strip())
             return []
         labels = self._board.add_objects(records)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtWidgets import QGridLayout, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sam.widgets.bindings import AUTO_BINDINGS, key_table
+from napari_sam.widgets.colour_choice import ColourChoice
 from napari_sam.widgets.form_parts import (
     make_brightness,
     make_button,
@@ -36,6 +37,7 @@ class AutoForm(QWidget):
         self.image = make_combo("The image layer to work on")
         self.model = make_combo("The model that finds objects; `cells` comes with the package and needs no download")
         self.stretch = make_brightness()
+        self.colours = ColourChoice()
         self.settings = SettingsForm()
         self.where = make_combo("What a run searches")
         self.where.addItem("this plane", "plane")
@@ -80,7 +82,7 @@ class AutoForm(QWidget):
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(6)
         chosen = make_form([("Image", self.image), ("Model", self.model), ("Brightness", self.stretch)])
-        layout.addWidget(make_group("Image and model", chosen))
+        layout.addWidget(make_group("Image and model", chosen, self.colours))
         layout.addWidget(make_group("Search", self.settings))
         region = make_row(self.shapes, self.draw)
         region.setContentsMargins(0, 0, 0, 0)

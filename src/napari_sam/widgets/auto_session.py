@@ -18,7 +18,7 @@ from napari_sam.widgets.image_view import ImageView
 from napari_sam.widgets.label_measurer import LabelMeasurer
 from napari_sam.widgets.object_board import ObjectBoard
 from napari_sam.widgets.overlay import Overlay
-from napari_sam.widgets.plane import Plane, plane_reader, stack_planes
+from napari_sam.widgets.plane import Plane, stack_planes
 from napari_sam.widgets.sifter import Chosen
 from napari_sam.widgets.view_region import drawn_region, visible_region
 
@@ -164,7 +164,7 @@ class AutoSession(QObject):
         self.previewed = 0
 
     def _part(self, image: Image, plane: Plane, region: Region | None = None) -> Part:
-        return Part(plane, region, plane_reader(image, plane))
+        return Part(plane, region, self.view.reader(image, plane))
 
     def _start(self, image: Image, parts: list[Part], *, preview: bool = False) -> None:
         if self.runner.busy:

@@ -33,7 +33,6 @@ __all__ = ["PromptDock"]
 
 LEAST_CORNERS = {"path": 1, "polygon": 3}
 NAMES = {"path": "scribble"}
-_MODES = {"rectangle": "add_rectangle", "ellipse": "add_ellipse", "polygon": "add_polygon", "path": "add_path"}
 
 
 class PromptDock(ImageDock):
@@ -166,8 +165,12 @@ class PromptDock(ImageDock):
         self._session.set_seed(MaskSeed.of(found))
 
     def improve_label(self, label: int | None = None) -> None:
-        """Start from a label of the labels layer (None: its selected one); accepting replaces that label."""
+        """Start from a label of the labels layer (None: its selected one), and let the mouse click on what is wrong.
+
+        Accepting replaces that label.
+        """
         self._session.improve_label(label)
+        self.start("point")
 
     # for scripts: predictions
 
@@ -253,12 +256,11 @@ class PromptDock(ImageDock):
 
     def start(self, tool: str = "point") -> None:
         """Make the prompt layers and the labels layer, and get the tool ready."""
-        points, shapes = self._session.layers.ensure(self._image)
-        self._session.target.ensure(self._image)
+        image = self._image
+        self._session.layers.ensure(image)
+        self._session.target.ensure(image)
         self._targets.choose(self._session.target.layer)
-        layer = points if tool == "point" else shapes
-        self._viewer.layers.selection.active = layer
-        layer.mode = "add" if tool == "point" else _MODES[tool]
+        self._session.layers.take(image, tool)
 
     def _connect(self) -> None:
         form, session = self._form, self._session
@@ -267,6 +269,7 @@ class PromptDock(ImageDock):
                 button.clicked.connect(without_argument(action))
         for tool, button in form.tools.items():
             button.clicked.connect(without_argument(self._reporter.guarded(partial(self.start, tool))))
+            button.clicked.connect(without_argument(self._show_tool))  # also where it could not be taken
         form.improve.clicked.connect(without_argument(self._reporter.guarded(self.improve_label)))
         form.paint_by_hand.clicked.connect(without_argument(self._reporter.guarded(self.paint_by_hand)))
         form.cancel.clicked.connect(without_argument(self.cancel))
@@ -281,6 +284,7 @@ class PromptDock(ImageDock):
         self._targets.picked.connect(self.set_labels_layer)
         self._models.picked.connect(session.view.set_model)
         session.changed.connect(self._refresh)
+        session.tool_changed.connect(self._show_tool)
         session.said.connect(self._reporter.say)
         session.failed.connect(self._on_failed)
         session.service.progressed.connect(self._show_progress)
@@ -291,6 +295,11 @@ class PromptDock(ImageDock):
     def _actions(self) -> dict[str, Callable[[], object]]:
         names = ("next_candidate", "flip_polarity", "accept", "accept_all", "next_object", "discard", "undo", "redo")
         return {name: self._reporter.guarded(getattr(self, name)) for name in names}
+
+    def _show_tool(self) -> None:
+        in_hand = self._session.layers.tool
+        for tool, button in self._form.tools.items():
+            button.setChecked(tool == in_hand)
 
     def _show_progress(self, done: int, total: int, text: str) -> None:
         bar = self._form.progress

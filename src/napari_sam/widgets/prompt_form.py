@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 
 from napari_sam.widgets.bindings import BINDINGS, key_table
 from napari_sam.widgets.candidate_view import CandidateView
+from napari_sam.widgets.colour_choice import ColourChoice
 from napari_sam.widgets.form_parts import (
     make_brightness,
     make_button,
@@ -38,6 +39,7 @@ class PromptForm(QWidget):
         self.image = make_combo("The image layer to work on")
         self.model = make_combo("The model that finds outlines; `cells` comes with the package and needs no download")
         self.stretch = make_brightness()
+        self.colours = ColourChoice()
         self.labels = make_combo("The labels layer that accepted objects are written to")
         self.place = make_combo(
             "Where new labels of this Zarr image go: beside it into a Zarr of their own, or into its folder `labels`"
@@ -61,11 +63,17 @@ class PromptForm(QWidget):
         polarity.addButton(self.positive)
         polarity.addButton(self.negative)
         self.tools = {
-            "point": make_button("Click", "Click on an object; hold Shift to click on what is not part of it"),
-            "rectangle": make_button("Box", "Drag a box around an object"),
-            "ellipse": make_button("Ellipse", "Drag an ellipse over an object; it snaps to the outline"),
-            "polygon": make_button("Polygon", "Click around an object, double-click to end; it snaps to the outline"),
-            "path": make_button("Scribble", "Click along an object, double-click to end"),
+            "point": make_button(
+                "Click", "Click on an object; hold Shift to click on what is not part of it", checkable=True
+            ),
+            "rectangle": make_button("Box", "Drag a box around an object", checkable=True),
+            "ellipse": make_button(
+                "Ellipse", "Drag an ellipse over an object; it snaps to the outline", checkable=True
+            ),
+            "polygon": make_button(
+                "Polygon", "Click around an object, double-click to end; it snaps to the outline", checkable=True
+            ),
+            "path": make_button("Scribble", "Press, drag along the object, release", checkable=True),
         }
         self.one_per_shape = QCheckBox("One object per shape")
         self.one_per_shape.setToolTip(
@@ -112,6 +120,7 @@ class PromptForm(QWidget):
             make_group(
                 "Image and model",
                 make_form([("Image", self.image), ("Model", self.model), ("Brightness", self.stretch)]),
+                self.colours,
             )
         )
         tools = QGridLayout()

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sam.errors import InputError
-from napari_sam.pipeline.large_planes import LARGE_PLANE, is_large
 from napari_sam.widgets.drafts import Draft, evolve
 from napari_sam.widgets.engine import Predicted
 from napari_sam.widgets.history import History, SessionState, Step
 from napari_sam.widgets.image_view import ImageView
 from napari_sam.widgets.journal_log import JournalLog
 from napari_sam.widgets.label_join import LabelJoin, grow
+from napari_sam.widgets.label_seed import label_seed
 from napari_sam.widgets.label_target import LabelTarget, Written
 from napari_sam.widgets.object_prompts import MaskSeed, group_objects
-from napari_sam.widgets.plane import LabelPlane, Plane
+from napari_sam.widgets.plane import Plane
 from napari_sam.widgets.prediction_service import PredictionService
 from napari_sam.widgets.preview import Preview
 from napari_sam.widgets.prompt_layers import PromptLayers
-from napari_sam.widgets.view_region import visible_region
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -38,8 +37,9 @@ SCRUB_PAUSE = 100  # ms that the slider must rest before its plane is looked at
 class PromptSession(QObject):
     """Hold everything that belongs to prompting in one viewer.
 
-    Emits `changed` when candidates, prompts or history changed, `said(sentence)` for the status line, and
-    `failed(exception)` when a prediction did not work out. Its `service` emits progress.
+    Emits `changed` when candidates, prompts or history changed, `said(sentence)` for the status line,
+    `failed(exception)` when a prediction did not work out, and `tool_changed` when another tool may be in hand.
+    Its `service` emits progress.
 
     Parameters
     ----------
@@ -50,11 +50,12 @@ class PromptSession(QObject):
     changed = Signal()
     said = Signal(str)
     failed = Signal(object)
+    tool_changed = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self.view = ImageView(viewer)
-        self.layers = PromptLayers(viewer, self._on_prompts)
+        self.layers = PromptLayers(viewer, self._on_prompts, self.tool_changed.emit)
         self.target = LabelTarget(viewer, self.failed.emit)
         self.preview = Preview(viewer)
         self.service = PredictionService()
@@ -170,25 +171,14 @@ class PromptSession(QObject):
 
     def improve_label(self, label: int | None) -> None:
         """Start the object without shape from a label in the labels layer, None: the selected one."""
-        layer, (_, plane) = self.target.layer, self.view.place()
+        layer, (image, plane) = self.target.layer, self.view.place()
         if layer is None:
             raise InputError('There is no labels layer yet: choose one under "Write to" and select a label in it.')
-        number = int(layer.selected_label) if label is None else label
-        (row0, col0, row1, col1), where = (0, 0, *plane.shape), "this plane"
-        if is_large(plane.shape):
-            (row0, col0, row1, col1), where = visible_region(self.view.place()[0], plane), "what the canvas shows"
-            if (row1 - row0) * (col1 - col0) > LARGE_PLANE:
-                raise InputError("The canvas shows too much of the image to look for a label in it: zoom in.")
-        mask = LabelPlane(layer, plane)[row0:row1, col0:col1] == number
-        if number == 0 or not mask.any():
-            raise InputError(
-                f"The label {number} is not in {where} of {layer.name!r}: select one that is, with the picker say."
-            )
-        self.set_seed(MaskSeed.of(mask, number, (row0, col0)))
+        self.set_seed(label_seed(layer, image, plane, label))
 
     def accept(self, label: int | None = None) -> int:
         """Write the chosen mask of the current object and return its label; a given label is joined."""
-        self._update_now()
+        self._settle()
         if (draft := self.current) is None:
             self.view.place()
             raise InputError("There is nothing to accept: click on an object or draw a box around it first.")
@@ -196,18 +186,25 @@ class PromptSession(QObject):
 
     def accept_all(self) -> list[int]:
         """Write the chosen masks of all unfinished objects on the plane and return their labels."""
-        self._update_now()
+        self._settle()
         return self._accept(list(self.drafts))
 
     def discard(self) -> None:
-        """Remove the prompts of the current object."""
+        """Remove the prompts of the current object, or the shape that is being drawn."""
+        if self.layers.end_drawing(keep=False):
+            return
         self._update_now()
         if self._place is not None and (draft := self.current) is not None:
             self.journal.discard(draft)
             self._finish(*self._place, [draft], ())
 
     def undo(self) -> None:
-        """Take back the last change of a prompt, discard or accept; pixels that anyone changed since stay."""
+        """Take back the last change of a prompt, discard or accept, or the shape that is being drawn.
+
+        Pixels that anyone changed since stay.
+        """
+        if self.layers.end_drawing(keep=False):
+            return
         self._update_now()
         if (step := self.history.last) is not None:
             done, problem = self.target.revert_all(step.written[::-1])
@@ -218,7 +215,7 @@ class PromptSession(QObject):
 
     def redo(self) -> None:
         """Do again what was taken back last, likewise."""
-        self._update_now()
+        self._settle()
         if (step := self.history.next) is not None:
             done, problem = self.target.revert_all(step.written)
             self.history.redo(replace(step, written=tuple(written for written, _ in done)))
@@ -227,6 +224,11 @@ class PromptSession(QObject):
             self._restore(step.after, problem)
 
     # from prompts to predictions
+
+    def _settle(self) -> None:
+        """Take in what is being drawn, as far as it got."""
+        self.layers.end_drawing()
+        self._update_now()
 
     def _update_now(self) -> None:
         if self._timer.isActive():
@@ -404,6 +406,7 @@ class PromptSession(QObject):
         self.changed.emit()
 
     def _on_moved(self) -> None:
+        self.layers.end_drawing()
         self._schedule(SCRUB_PAUSE)
 
     def _on_lost(self) -> None:
