@@ -33,6 +33,7 @@ from napari_sam.widgets.plane import base_level
 from napari_sam.widgets.prompt_handover import hand_over_boxes, hand_over_label
 from napari_sam.widgets.prompt_layers import is_prompt_layer
 from napari_sam.widgets.reporter import without_argument
+from napari_sam.widgets.shutdown import at_end
 from napari_sam.widgets.view_region import draw_region, show_plane
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class AutoDock(ImageDock):
         actions = key_actions(self, self._board, self._tools, self._reporter.guarded)
         keys = self._bind_keys(actions, AUTO_BINDINGS)
         self._layer_undo = LayerUndo(partial(_last_step, self._board), actions["undo"], actions["redo"])
-        self._end = partial(_let_go, self._tools, keys, self._layer_undo, choices, self._session)  # knows not of self
+        self._end = at_end(_let_go, self._tools, keys, self._layer_undo, choices, self._session)
         self._connect()
         if (image := first_image(napari_viewer)) is not None:
             self.set_image(image)

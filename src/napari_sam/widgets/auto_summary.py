@@ -6,7 +6,7 @@ import numpy as np
 
 from napari_sam.config.auto import AutoSettings
 from napari_sam.errors import InputError
-from napari_sam.widgets.auto_session import SLACK, AutoSession
+from napari_sam.widgets.auto_session import SLACK, AutoSession, skipped_text
 from napari_sam.widgets.next_step import LOW_SCORE, strange_image
 
 __all__ = ["count_text", "result_text"]
@@ -33,7 +33,11 @@ def count_text(session: AutoSession) -> str:
 
 
 def result_text(session: AutoSession) -> str:
-    """Say what the run found in the displayed plane."""
+    """Say what the run found in the displayed plane, and which planes it left out."""
+    return " ".join(filter(None, (_found_text(session), skipped_text(session.skipped))))
+
+
+def _found_text(session: AutoSession) -> str:
     try:
         image, _ = session.view.place()
         findings, objects = session.board.findings(), session.board.objects()

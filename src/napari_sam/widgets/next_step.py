@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import InputError
+from napari_sam.widgets.label_layers import labels_problem
 
 if TYPE_CHECKING:
+    from napari.layers import Labels
+
     from napari_sam.model.sam import Sam
     from napari_sam.widgets.auto_session import AutoSession
     from napari_sam.widgets.batch_look import Plan
@@ -31,7 +34,7 @@ NO_IMAGE = 'Open an image (File menu, or drop it on the window) and choose it un
 
 def prompt_step(session: PromptSession) -> str:
     """Say what to do next in SAM Prompts."""
-    if problem := _problem(session.view):
+    if problem := _problem(session.view) or _labels_problem(session.view, session.target.layer):
         return problem
     if session.only_background:
         return "Only background so far: click on the object, too."
@@ -52,6 +55,8 @@ def prompt_step(session: PromptSession) -> str:
 def auto_step(session: AutoSession, marked: int, tool: str | None) -> str:
     """Say what to do next in SAM Auto, where a tool may be switched on and some objects are marked to be merged."""
     if problem := _problem(session.view):
+        return problem
+    if not session.runner.busy and (problem := _labels_problem(session.view, session.board.layer)):
         return problem
     if session.runner.busy:
         return "Objects appear as they are found; Cancel keeps them, and Run goes on from there."
@@ -131,6 +136,11 @@ def strange_image(model: str | Sam, instead: str = "a box around the object") ->
 def _name(model: str | Sam) -> str:
     """Return how a model is called."""
     return model if isinstance(model, str) else model.name
+
+
+def _labels_problem(view: ImageView, layer: Labels | None) -> str:
+    """Say before the work why its labels cannot be written, "" if they can."""
+    return labels_problem(layer, view.layer) if view.layer is not None else ""
 
 
 def _problem(view: ImageView) -> str:

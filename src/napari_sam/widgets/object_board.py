@@ -219,7 +219,7 @@ class ObjectBoard(QObject):
         sheet = self.ensure(image)
         findings = sheet.findings(plane)
         fitting = findings.visible(label_records(records, plane.shape)[1])
-        labels = sheet.free_labels(plane, len(fitting))
+        labels = sheet.free_labels(len(fitting))
         sheet.put({plane: findings.settle(dict(zip(labels, fitting, strict=True)))})
         self._rewrite(image, sheet, [plane])
         return labels
@@ -347,9 +347,10 @@ class ObjectBoard(QObject):
         tables = [self._columns[image, plane] for plane in sheet.planes if (image, plane) in self._columns]
         names = dict.fromkeys(name for table in tables if len(table["label"]) for name in table)
         filled = [table for table in tables if len(table["label"])]
-        sheet.layer.features = {
+        columns = {
             name: np.concatenate([t.get(name, np.full(len(t["label"]), np.nan)) for t in filled]) for name in names
         }
+        sheet.columns.write(sheet.layer, columns)
 
     def _sieve(self, image: Image, sheet: ObjectSheet, plane: Plane) -> Sieve:
         return Sieve(plane, sheet.findings(plane).candidates, self.settings, plane_reader(image, plane))

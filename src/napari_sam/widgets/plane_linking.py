@@ -1,4 +1,4 @@
-"""Linking the objects of SAM Auto over the planes of a stack, so that each has one label; knows no napari, no Qt."""
+"""Linking the objects of SAM Auto over the planes of a stack, so that each has one label."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from napari_sam.errors import InputError
 from napari_sam.widgets.findings import Findings, Objects, overlap
+from napari_sam.widgets.free_labels import next_label
 from napari_sam.widgets.plane import Plane
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def link_sheet(
     objects = {each: sheet.objects.get(each, {}) for each in planes}
     rows = rows_of_planes(planes, chosen)
     chains = [chain for row in rows for chain in link_planes(row, objects, times=times)]
-    labels = relabel(chains, max(label for own in objects.values() for label in own) + 1)
+    labels = relabel(chains, next_label(sheet.ensure()))
     return {each: linked(findings[each], objects[each], labels.get(each, {})) for each in planes}, len(chains)
 
 
