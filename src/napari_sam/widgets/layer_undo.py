@@ -55,16 +55,22 @@ class LayerUndo:
     def _on_undo(self, layer: Labels) -> None:
         if self._is_stroke_next(self._done, len(layer._undo_history)):
             self._undone.append(self._done.pop())
-            layer.undo()
+            self._move(layer, layer.undo, layer._undo_history[-1])
         else:
             self._undo()
 
     def _on_redo(self, layer: Labels) -> None:
         if self._is_stroke_next(self._undone, len(layer._redo_history)):
             self._done.append(self._undone.pop())
-            layer.redo()
+            self._move(layer, layer.redo, layer._redo_history[-1])
         else:
             self._redo()
+
+    def _move(self, layer: Labels, move: Callable[[], object], stroke: Any) -> None:
+        """Let napari take back a stroke or do it again, and tell whoever looks for strokes, which napari does not."""
+        move()
+        with layer.events.paint.blocker(self._on_paint):
+            layer.events.paint(value=stroke)
 
     def _is_stroke_next(self, steps: list[object], known: int) -> bool:
         """Tell whether the last stroke was painted where the dock is now; napari knows only the last strokes."""
