@@ -105,7 +105,8 @@ class Combo(QComboBox):
 
     def _cut(self, option: QStyleOptionComboBox) -> str:
         part = QStyle.SubControl.SC_ComboBoxEditField
-        style = self.style()
+        if (style := self.style()) is None:
+            return option.currentText
         room = style.subControlRect(QStyle.ComplexControl.CC_ComboBox, option, part, self).width()
         return option.fontMetrics.elidedText(option.currentText, Qt.TextElideMode.ElideRight, room - 2)
 

@@ -127,7 +127,6 @@ class TextEngine:
         from napari_sam.inference.text_ranking import TextRanker
         from napari_sam.model.clip import load_clip
 
-        clip = task.clip
         key = (clip, weights_mark(clip, "clip")) if isinstance(clip, str) else clip
         if self._ranker is None or key != self._clip:
             if isinstance(clip, str):
