@@ -104,11 +104,11 @@ class Combo(QComboBox):
         return bool(super().event(event))
 
     def _cut(self, option: QStyleOptionComboBox) -> str:
-        part = QStyle.SubControl.SC_ComboBoxEditField
-        if (style := self.style()) is None:
-            return option.currentText
+        part, style, text = QStyle.SubControl.SC_ComboBoxEditField, self.style(), option.currentText or ""
+        if style is None:
+            return text
         room = style.subControlRect(QStyle.ComplexControl.CC_ComboBox, option, part, self).width()
-        return option.fontMetrics.elidedText(option.currentText, Qt.TextElideMode.ElideRight, room - 2)
+        return option.fontMetrics.elidedText(text, Qt.TextElideMode.ElideRight, room - 2)
 
 
 def _copy(text: str) -> None:
