@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_sam.batch.executor import LocalExecutor
+from napari_sam.batch.job_spec import fixed_threads
 from napari_sam.batch.segmenters import ModelChoice
+from napari_sam.batch.tile_progress import report
 from napari_sam.batch.tiles import Tile
 from napari_sam.config.auto import AutoSettings
 from napari_sam.errors import InputError
@@ -31,8 +35,13 @@ def usual_object_size(
     normalization: Normalization,
     planes: Sequence[LazyPlane],
     tiles: Sequence[Tile],
-) -> float:
+    *,
+    threads: int = 1,
+    at_once: int = 1,
+) -> Generator[float, None, float]:
     """Return the median diameter in pixels of the objects in a few tiles of an image, 0 if none are to be seen.
+
+    Yields several times a second how much of that is done, 0 to 1.
 
     Parameters
     ----------
@@ -46,16 +55,31 @@ def usual_object_size(
         All of the image.
     tiles
         Of each plane.
+    threads, at_once
+        With which each place is looked at, and how many of them at once.
     """
     if settings.points != "objects" or model.load().object_head is None:
         return 0.0
-    generator = AutomaticMaskGenerator(model.load(), settings)
-    found = [
-        generator.object_diameters(pixels, normalization=normalization)
-        for pixels in _choose(planes, tiles, normalization)
-    ]
+    executor, total = LocalExecutor(at_once), min(PLACES, len(planes) * len(tiles))
+    places = _choose(planes, tiles, normalization)
+    calls = ((str(place), (model, settings, normalization, pixels, threads)) for place, pixels in enumerate(places))
+    found: list[npt.NDArray[np.float64]] = []
+    with closing(executor.watch(_diameters, calls)) as outcomes:
+        for outcome in outcomes:
+            if outcome is not None and outcome.error is not None:
+                raise outcome.error
+            found += [] if outcome is None else [outcome.value]
+            yield (len(found) + executor.under_way) / total
     sizes = np.concatenate([np.empty(0), *found])  # places with many objects count more
     return float(np.median(sizes)) if len(sizes) else 0.0
+
+
+def _diameters(
+    model: ModelChoice, settings: AutoSettings, normalization: Normalization, pixels: npt.NDArray[Any], threads: int
+) -> npt.NDArray[np.float64]:
+    with fixed_threads(threads):
+        generator = AutomaticMaskGenerator(model.load(), settings)
+        return generator.object_diameters(pixels, normalization=normalization, progress=report)
 
 
 def _choose(

@@ -18,6 +18,7 @@ from napari_sam.widgets.batch_choice import BatchChoice
 from napari_sam.widgets.batch_form import BatchForm
 from napari_sam.widgets.batch_look import Found, Plan, suggest_output
 from napari_sam.widgets.batch_place import Arrivals, are_seeds, image_place, lies_on_disk, seeds_place
+from napari_sam.widgets.batch_preview import TilePreview
 from napari_sam.widgets.batch_result import show_labels
 from napari_sam.widgets.batch_runner import BatchResult, BatchRunner, BatchTask
 from napari_sam.widgets.dock import Dock, plain_viewer
@@ -53,6 +54,7 @@ class BatchDock(Dock):
         self._segmenter: Segmenter | None = None
         self._plan: Plan | None = None
         self._result: BatchResult | None = None
+        self._preview: TilePreview | None = None  # of the job at work, or that was stopped
         self._rates: dict[tuple[str, str, AutoSettings], float] = {}  # megapixels a second, by what was run
         self._images = LayerChoice(viewer, form.input.layers, lies_on_disk, "a layer, or below a path or address")
         self._seeds = LayerChoice(viewer, form.prompts.layers, are_seeds, "a layer, or below a path")
@@ -90,6 +92,7 @@ class BatchDock(Dock):
     def set_output(self, output: str | Path | None) -> None:
         """Choose the OME-Zarr that gets the labels; None: the image itself."""
         self._check_idle()
+        self._preview = None
         self._choice.take_output(None if output is None else absolute(output))
         self._show()
 
@@ -176,6 +179,7 @@ class BatchDock(Dock):
             instead=self._choice.suggested_output,
         )
         self._result = None
+        self._forget_preview()
         self._form.show_failed(())
         self._form.show_begun()
         self._reporter.say("Getting ready: loading the model, reading the image's brightness.")
@@ -213,12 +217,16 @@ class BatchDock(Dock):
     def open_result(self, name: str | None = None) -> Labels:
         """Add the labels as a layer that is read as it is looked at; of a plate those of the image NAME, as "A/1/0".
 
+        While a job is at work, or was stopped, before they are written: what its tiles have found so far, which grows.
+
         Raises
         ------
         InputError
             If there are none yet.
         """
         plan = self._plan
+        if self._preview is not None:
+            return self._preview.show(self._viewer, self._choice.location)
         chosen = self._form.results.currentText() if name is None else name
         if plan is None or chosen not in plan.there:
             raise InputError("There are no labels yet: run the job first.")
@@ -264,6 +272,7 @@ class BatchDock(Dock):
         runner.planned.connect(self._on_planned)
         runner.lost.connect(self._on_lost)
         runner.progressed.connect(self._on_progress)
+        runner.previewed.connect(self._on_preview)
         runner.ended.connect(self._on_ended)
         self.destroyed.connect(without_argument(self._end))
 
@@ -280,6 +289,7 @@ class BatchDock(Dock):
                 return
 
     def _take_input(self, place: str, level: int = 0) -> None:
+        self._preview = None
         self._choice.take_input(place, level)
         self._show()
 
@@ -325,6 +335,8 @@ class BatchDock(Dock):
 
     def _show_plan(self, problem: str = "") -> None:
         self._form.show_plan(self._plan, self._rates.get(self._choice.kind, 0.0), problem)
+        if self._preview is not None:
+            self._form.open_result.setEnabled(True)
         self._reporter.guide(batch_step(self._runner.running, self._plan, bool(self._choice.location)))
 
     def _on_found(self, found: Found) -> None:
@@ -351,8 +363,26 @@ class BatchDock(Dock):
                 self._rates[self._choice.kind] = progress.rate * self._plan.pixels / self._plan.tiles / 1e6
                 self._show_plan()
 
+    def _on_preview(self, preview: TilePreview) -> None:
+        """Show what was added, if it is looked at; of a plate the image at work takes the place of the one before."""
+        if preview is not self._preview:
+            shown = self._forget_preview()
+            self._preview = preview
+            if shown:
+                self.open_result()
+        elif preview.layer is not None and preview.layer in self._viewer.layers:
+            preview.show(self._viewer, self._choice.location)
+        self._show_plan()
+
+    def _forget_preview(self) -> bool:
+        preview, self._preview = self._preview, None
+        return preview is not None and preview.remove(self._viewer)
+
     def _on_ended(self, result: BatchResult, error: BaseException | None) -> None:
         self._result = result
+        if result.outputs and not result.stopped and self._forget_preview() and self._plan is not None:
+            for source, goal in list(self._plan.goals.values())[-1:]:  # the labels take the place of what was so far
+                show_labels(self._viewer, source, goal, self._plan.label)
         self._form.show_idle()
         self._form.restart.setChecked(False)
         if error is not None:

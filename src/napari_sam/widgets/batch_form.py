@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sam.batch.progress import PHASES
 from napari_sam.widgets.batch_look import duration_text
 from napari_sam.widgets.batch_place import PlaceRow
 from napari_sam.widgets.batch_settings_form import BatchEditors, Fold, make_more
@@ -34,16 +35,7 @@ __all__ = ["BatchForm"]
 IMAGES = "Images (*.tif *.tiff *.zip *.ozx);;All files (*)"
 PROMPTS = "Prompts (*.csv *.geojson *.json *.tif *.tiff *.zip);;All files (*)"
 NOTHING = "Choose an image that lies on disk or at an address."
-PHASES = {
-    "prompts": "Reading prompts",
-    "tiles": "Segmenting tiles",
-    "edges": "Comparing tiles",
-    "objects": "Settling objects",
-    "overlaps": "Comparing planes",
-    "links": "Linking planes",
-    "labels": "Writing labels",
-    "pyramid": "Coarser levels",
-}
+STEPS = 1000  # of the bar
 
 
 class BatchForm(QWidget):
@@ -161,9 +153,10 @@ class BatchForm(QWidget):
         phase = PHASES.get(progress.phase)
         if phase is None:
             return
-        self.progress.setRange(0, max(1, progress.total))
-        self.progress.setValue(progress.done if progress.total else 1)
-        self.progress.setFormat(f"{phase} %v of {progress.total}")
+        count = "" if progress.phase == "ready" else f" ({progress.done} of {progress.total})"
+        self.progress.setRange(0, STEPS)
+        self.progress.setValue(round(STEPS * progress.share))
+        self.progress.setFormat(f"{phase} %p %{count}")
         parts = []
         if progress.items_total > 1:
             parts.append(f"Image {progress.item} ({progress.items_done} of {progress.items_total} done)")

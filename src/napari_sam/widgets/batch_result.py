@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-__all__ = ["show_labels"]
+__all__ = ["place_of_labels", "show_labels", "title_of_labels"]
 
 
 def show_labels(viewer: ViewerModel, source: str, location: str, name: str) -> Labels:
@@ -44,16 +44,22 @@ def show_labels(viewer: ViewerModel, source: str, location: str, name: str) -> L
     for layer in [layer for layer in viewer.layers if isinstance(layer, Labels)]:
         if stored_place(layer) == (store.location, store.name):
             viewer.layers.remove(layer)  # what it keeps in memory may be older
-    image = next((found for layer in viewer.layers if (found := _shows(layer, source)) is not None), None)
-    how = _own_place(store) if image is None else _place_over(*image, store)
+    how = place_of_labels(viewer, source, store)
     levels = list(store.levels)
     data = levels if len(levels) > 1 else levels[0]
-    layer = Labels(data, name=_title(source, name), multiscale=len(levels) > 1, **how)
+    layer = Labels(data, name=title_of_labels(source, name), multiscale=len(levels) > 1, **how)
     insert_below_prompts(viewer, layer)
     return layer
 
 
-def _title(source: str, name: str) -> str:
+def place_of_labels(viewer: ViewerModel, source: str, store: LabelStore) -> dict[str, Any]:
+    """Return how a layer of labels lies in the world: over the layer that shows the image, else by their metadata."""
+    image = next((found for layer in viewer.layers if (found := _shows(layer, source)) is not None), None)
+    return _own_place(store) if image is None else _place_over(*image, store)
+
+
+def title_of_labels(source: str, name: str) -> str:
+    """Return the name of the layer."""
     stem = source.rstrip("/").replace("\\", "/").rsplit("/", 1)[-1].split(".")[0]
     return f"{stem} {name}"
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 from qtpy.QtCore import QObject, Signal
 
 from napari_sam.config.batch import BatchSettings
+from napari_sam.io.label_store import LabelStore, open_labels
 from napari_sam.widgets.background_work import BackgroundWork, Emit
 from napari_sam.widgets.batch_look import Found, look_at, plan_job
+from napari_sam.widgets.batch_preview import TilePreview
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -68,7 +70,9 @@ class BatchResult:
     def text(self) -> str:
         """All of it in a sentence."""
         if self.stopped:
-            return "Stopped. What was done is kept: Go on continues from there."
+            return (
+                "Stopped. What was done is kept: Go on continues from there. Open result shows the tiles that are done."
+            )
         where = f" in {self.outputs[0]}" if self.outputs else ""
         more = f" and {len(self.outputs) - 1} more" if len(self.outputs) > 1 else ""
         failed = f" {len(self.failed)} failed, see the list; Go on tries them again." if self.failed else ""
@@ -78,14 +82,15 @@ class BatchResult:
 class BatchRunner(QObject):
     """Keep one thread for jobs and one for looking at inputs.
 
-    Emits `found(what lies there)`, then `planned(plan)`, or `lost(error)` instead; of a job `progressed(progress)`,
-    and at its end `ended(result, error or None)`.
+    Emits `found(what lies there)`, then `planned(plan)`, or `lost(error)` instead; of a job `progressed(progress)`
+    and, when tiles were added to it, `previewed(preview)`, and at its end `ended(result, error or None)`.
     """
 
     found = Signal(object)
     planned = Signal(object)
     lost = Signal(object)
     progressed = Signal(object)
+    previewed = Signal(object)
     ended = Signal(object, object)
 
     def __init__(self) -> None:
@@ -145,7 +150,10 @@ class BatchRunner(QObject):
             self._lost = error
             self.lost.emit(error)
 
-    def _on_progress(self, progress: BatchProgress) -> None:
+    def _on_progress(self, progress: BatchProgress | TilePreview) -> None:
+        if isinstance(progress, TilePreview):
+            self.previewed.emit(progress)
+            return
         self._failed = progress.failed
         if progress.phase == "finished":
             self._finished[progress.item] = progress
@@ -187,8 +195,14 @@ def _run(task: BatchTask, emit: Emit) -> None:
         segmenter=task.segmenter,
     )
     told, shown = 0.0, ("", "", 0)
+    preview, item = None, ""
     with contextlib.closing(cast("Generator[BatchProgress]", events)):  # ends workers when it is cancelled
         for event in events:
+            if event.made:
+                if preview is None or item != event.item:
+                    preview, item = TilePreview(_labels_at(event.output)), event.item
+                preview.add(event.made)
+                emit(preview)
             now, what = time.monotonic(), (event.item, event.phase, len(event.failed))
             last = event.done == event.total
             if what != shown or last or now - told >= PAUSE:
@@ -196,3 +210,8 @@ def _run(task: BatchTask, emit: Emit) -> None:
                 emit(event)
             else:
                 emit(None)  # stops here, too, when cancelled
+
+
+def _labels_at(path: str) -> LabelStore:
+    location, _, name = path.rpartition("/labels/")
+    return open_labels(location, name, "r")

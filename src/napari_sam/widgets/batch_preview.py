@@ -1,0 +1,95 @@
+"""What the tiles of a job have found so far, as a layer, until the labels themselves are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Labels
+
+from napari_sam.io.label_store import LabelStore
+from napari_sam.widgets.batch_result import place_of_labels, title_of_labels
+from napari_sam.widgets.prompt_layers import insert_below_prompts
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+__all__ = ["TilePreview"]
+
+LARGEST = 2**26  # pixels that are kept in memory: 256 MiB
+SO_FAR = "so far"
+
+
+class TilePreview:
+    """Hold the objects of the tiles that are done, of a large image every second, fourth … pixel only.
+
+    Objects that several tiles saw have several numbers here; they become one when all tiles are done.
+
+    Parameters
+    ----------
+    store
+        The labels that the job is going to write.
+    """
+
+    def __init__(self, store: LabelStore) -> None:
+        self._store = store
+        *stacked, height, width = (int(side) for side in store.array.shape)
+        self.step = 1
+        while np.prod([*stacked, -(-height // self.step), -(-width // self.step)]) > LARGEST:
+            self.step *= 2
+        shape = (*stacked, -(-height // self.step), -(-width // self.step))
+        self.labels: npt.NDArray[np.int32] = np.zeros(shape, np.int32)
+        self._planes = self.labels.reshape(-1, *shape[-2:])
+        self.count = 0
+        self.layer: Labels | None = None
+
+    def add(self, made: Iterable[tuple[int, Path]]) -> None:
+        """Paint tiles: the number of the plane, and the file with what was found there. For any one thread."""
+        from napari_sam.batch.records_file import read_records
+
+        for plane, file in made:
+            for record in read_records(file):
+                self.count += 1
+                self._paint(plane, record.patch, record.box)
+
+    def show(self, viewer: ViewerModel, source: str) -> Labels:
+        """Show it as a layer over its image, or show anew what was added since."""
+        if self.layer is None or self.layer not in viewer.layers:
+            place = place_of_labels(viewer, source, self._store)
+            name = f"{title_of_labels(source, self._store.name)} {SO_FAR}"
+            self.layer = Labels(self.labels, name=name, **self._thinned(place))
+            self.layer.editable = False  # strokes would be lost
+            insert_below_prompts(viewer, self.layer)
+        else:
+            self.layer.refresh()
+        return self.layer
+
+    def remove(self, viewer: ViewerModel) -> bool:
+        """Take the layer away; return whether it was there."""
+        layer, self.layer = self.layer, None
+        if layer is None or layer not in viewer.layers:
+            return False
+        viewer.layers.remove(layer)
+        return True
+
+    def _paint(self, plane: int, patch: npt.NDArray[np.bool_], box: tuple[int, int, int, int]) -> None:
+        step = self.step
+        top, left = -(-box[0] // step), -(-box[1] // step)  # the first pixels that are kept
+        part = patch[top * step - box[0] :: step, left * step - box[1] :: step]
+        self._planes[plane, top : top + part.shape[0], left : left + part.shape[1]][part] = self.count
+
+    def _thinned(self, place: dict[str, Any]) -> dict[str, Any]:
+        """Return the place of a layer of which only every so manyth row and column is there."""
+        factors = np.ones(self.labels.ndim)
+        factors[-2:] = self.step
+        place = dict(place)
+        if "affine" in place:
+            affine = np.array(place["affine"], float)
+            affine[:-1, :-1] *= factors
+            place["affine"] = affine
+        else:
+            place["scale"] = np.asarray(place["scale"], float) * factors
+        return place
