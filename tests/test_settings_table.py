@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from napari_sam.config.auto import AUTO_PRESETS, AutoSettings
+from napari_sam.config.auto_words import AUTO_WORDS
 
 PAGE = Path(__file__).parents[1] / "docs" / "automatic.md"
 TABLE = re.compile(r"^\| setting \|.*?\n(?=\n)", re.M | re.S)
 
 
 def settings_table() -> str:
-    lines = ["| setting | default | `cells` | `tissue` | meaning |", "|---|---|---|---|---|"]
+    lines = ["| setting | in the form | default | `cells` | `tissue` | meaning |", "|---|---|---|---|---|---|"]
     meanings = described()
     for field in dataclasses.fields(AutoSettings):
         presets = (show(AUTO_PRESETS[name][field.name]) if field.name in AUTO_PRESETS[name] else "" for name in
                    ("cells", "tissue"))  # fmt: skip
-        cells = (f"`{field.name}`", show(field.default), *presets, meanings[field.name])
+        words = AUTO_WORDS[field.name]
+        more = f" Counts {words.when}." if words.when else ""
+        default = words.zero if words.zero and not field.default else show(field.default)
+        cells = (f"`{field.name}`", words.name, default, *presets, meanings[field.name] + more)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines).replace("|  |", "| |").replace("|  |", "| |") + "\n"
 

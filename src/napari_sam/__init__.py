@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from napari_sam.model.load import load_model
     from napari_sam.ops.label_image import masks_to_labels
     from napari_sam.ops.mask_record import MaskRecord
+    from napari_sam.ops.measurements import measure
     from napari_sam.pipeline.text_segment import segment_text
     from napari_sam.types import Prediction, Prompts
 
@@ -44,6 +45,7 @@ __all__ = [
     "load_clip",
     "load_model",
     "masks_to_labels",
+    "measure",
     "segment_text",
     "segment_zarr",
 ]
@@ -62,6 +64,7 @@ _HOMES = {
     "load_clip": "napari_sam.model.clip",
     "load_model": "napari_sam.model.load",
     "masks_to_labels": "napari_sam.ops.label_image",
+    "measure": "napari_sam.ops.measurements",
     "segment_text": "napari_sam.pipeline.text_segment",
     "segment_zarr": "napari_sam.batch.segment_zarr",
 }

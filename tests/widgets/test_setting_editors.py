@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from napari_sam.config.auto import AutoSettings
-from napari_sam.widgets.setting_editors import STEPS, NumberSlider, describe_fields, make_editor
+from napari_sam.config.auto import AutoSettings, load_auto_settings
+from napari_sam.config.settings import describe_fields
+from napari_sam.widgets.setting_editors import STEPS, NumberSlider, make_editor
+from napari_sam.widgets.settings_form import SettingsForm
 
 
 def test_every_field_is_described() -> None:
@@ -67,10 +69,17 @@ def test_a_slider_of_sizes(qtbot: Any) -> None:
     assert slider.value() == 20_000
 
 
-def test_every_setting_of_automatic_masks_has_a_name_in_the_form() -> None:
-    from dataclasses import fields
-
-    from napari_sam.config.auto import AutoSettings
-    from napari_sam.widgets.settings_form import NAMES
-
-    assert set(NAMES) == {field.name for field in fields(AutoSettings)}
+def test_zero_has_a_word_and_what_does_not_count_is_grey(qtbot: Any) -> None:
+    form = SettingsForm()
+    qtbot.addWidget(form)
+    size, grid = form.editors["object_size"].widget, form.editors["points_per_side"].widget
+    form.show_settings(load_auto_settings("cells"))
+    assert size.text() == "automatic"
+    assert size.isEnabled()
+    assert not grid.isEnabled()
+    form.show_settings(load_auto_settings("natural"))
+    assert not size.isEnabled()
+    assert grid.isEnabled()
+    assert not form.editors["crop_overlap_ratio"].widget.isEnabled()
+    form.show_settings(load_auto_settings("natural").changed(crop_n_layers=1))
+    assert form.editors["crop_overlap_ratio"].widget.isEnabled()

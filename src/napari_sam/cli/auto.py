@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_sam.cli.arguments import numbers, setting_values, stretch
+from napari_sam.config.auto import AutoSettings, load_auto_settings
+from napari_sam.config.auto_words import setting_help
 from napari_sam.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,14 +37,15 @@ def auto(
     ] = None,
     settings: Annotated[Path | None, typer.Option(help="TOML file of settings, over those of the preset.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of any setting; repeatable.")] = None,
-    mode: Annotated[str | None, typer.Option(help="exact or fast.")] = None,
-    points_per_side: Annotated[int | None, typer.Option(help="Points along a side of the grid.")] = None,
-    pred_iou_thresh: Annotated[float | None, typer.Option(help="Least predicted IoU, 0 to 1.")] = None,
-    stability_score_thresh: Annotated[float | None, typer.Option(help="Least stability, 0 to 1.")] = None,
-    min_area: Annotated[int | None, typer.Option(help="Least pixels of an object.")] = None,
-    max_area: Annotated[int | None, typer.Option(help="Most pixels of an object; 0 is no limit.")] = None,
-    overlap: Annotated[str | None, typer.Option(help="Who gets shared pixels: smaller, score or whole.")] = None,
-    nesting: Annotated[str | None, typer.Option(help="Which of nested masks: all, leaf or root.")] = None,
+    mode: Annotated[str | None, typer.Option(help=setting_help("mode"))] = None,
+    object_size: Annotated[str | None, typer.Option(help=setting_help("object_size"))] = None,
+    points_per_side: Annotated[int | None, typer.Option(help=setting_help("points_per_side"))] = None,
+    pred_iou_thresh: Annotated[float | None, typer.Option(help=setting_help("pred_iou_thresh"))] = None,
+    stability_score_thresh: Annotated[float | None, typer.Option(help=setting_help("stability_score_thresh"))] = None,
+    min_area: Annotated[int | None, typer.Option(help=setting_help("min_area"))] = None,
+    max_area: Annotated[int | None, typer.Option(help=setting_help("max_area"))] = None,
+    overlap: Annotated[str | None, typer.Option(help=setting_help("overlap"))] = None,
+    nesting: Annotated[str | None, typer.Option(help=setting_help("nesting"))] = None,
     condition: Annotated[
         list[str] | None, typer.Option(help='What objects must fulfil, as "eccentricity<0.9"; repeatable.')
     ] = None,
@@ -58,7 +61,6 @@ def auto(
     json: Annotated[bool, typer.Option("--json", help="Print a summary on standard output.")] = False,
 ) -> None:
     """Segment everything in an image; nothing is written before all is done."""
-    from napari_sam.config.auto import AutoSettings, load_auto_settings
     from napari_sam.inference.mask_generator import AutomaticMaskGenerator
     from napari_sam.io.images import read_image
     from napari_sam.io.output_place import keep_inputs
@@ -74,6 +76,7 @@ def auto(
         keep_inputs(file, read, "objects")
     given = {
         "mode": mode,
+        "object_size": _size(object_size),
         "points_per_side": points_per_side,
         "pred_iou_thresh": pred_iou_thresh,
         "stability_score_thresh": stability_score_thresh,
@@ -117,6 +120,11 @@ def _merge(by_name: dict[str, Any], by_option: dict[str, Any]) -> dict[str, Any]
     if twice:
         raise InputError(f"The setting {twice[0]} is given twice, with --set and by its own option: leave one out.")
     return by_name | given
+
+
+def _size(text: str | None) -> float | str | None:
+    """Read a number where it is one; other words are for the settings to know or refuse."""
+    return None if text is None else setting_values([f"object_size={text}"], AutoSettings)["object_size"]
 
 
 def _region(text: str | None) -> tuple[int, int, int, int] | None:

@@ -16,9 +16,11 @@ from napari_sam.cli.demo import demo
 from napari_sam.cli.embed import embed
 from napari_sam.cli.evaluate import app as evaluate_app
 from napari_sam.cli.export import export
+from napari_sam.cli.measure import measure
 from napari_sam.cli.models import app as models_app
 from napari_sam.cli.pretrain import pretrain
 from napari_sam.cli.segment import segment
+from napari_sam.cli.several import several
 from napari_sam.cli.train import train
 from napari_sam.cli.train_text import train_text
 from napari_sam.errors import NapariSamError
@@ -55,10 +57,11 @@ def _options(
 
 app.command()(demo)
 app.add_typer(models_app, name="models")
-app.command()(segment)
-app.command()(auto)
-app.command()(embed)
-app.command()(batch)
+app.command()(several(segment, suffix=".tif"))
+app.command()(several(auto, suffix=".tif"))
+app.command()(several(embed, skips=False))
+app.command()(several(batch, suffix=".zarr", skips=False))
+app.command()(measure)
 app.command()(train)
 app.command()(train_text)
 app.command()(pretrain)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from napari_sam.config.auto_words import as_numbers
 from napari_sam.config.settings import read_settings_file, settings_from
 from napari_sam.errors import InputError
 
@@ -32,8 +33,8 @@ class AutoSettings:
         Where to ask: on a "grid" (the paper's way), or once for each of the "objects" that the model's object head
         sees, which is faster and finds the small ones; models without such a head take the grid.
     object_size
-        Usual diameter of the objects in pixels, which decides how closely the model looks where "objects" are asked; 0
-        estimates it.
+        Usual diameter of the objects in pixels, which decides how closely the model looks; 0 or "automatic" estimates
+        it.
     points_per_side
         Points along the long and the short side of what the model sees at once; 32 means 1024 prompts. Given without
         `points` it means the grid.
@@ -110,7 +111,7 @@ class AutoSettings:
             self._check(name, getattr(self, name) >= 0, "a whole number of at least 0")
         for name in ("pred_iou_thresh", "stability_score_thresh", "box_nms_thresh", "crop_nms_thresh"):
             self._check(name, 0 <= getattr(self, name) <= 1, "a number from 0 to 1")
-        self._check("object_size", 0 <= self.object_size <= 1e5, "a number of pixels from 0 (estimated) to 100000")
+        self._check("object_size", 0 <= self.object_size <= 1e5, "a number of pixels from 0 (automatic) to 100000")
         self._check("points_per_side", self.points_per_side <= 1024, "at most 1024 (that is a million prompts)")
         self._check("crop_n_layers", self.crop_n_layers <= 4, "at most 4 (layer 4 has 256 crops)")
         self._check("stability_score_offset", self.stability_score_offset >= 0, "a number of at least 0")
@@ -131,7 +132,7 @@ class AutoSettings:
 
     def changed(self, **changes: Any) -> AutoSettings:
         """Return the same settings with some changed, checking names and types."""
-        return settings_from(AutoSettings, dataclasses.asdict(self) | changes, "automatic")
+        return settings_from(AutoSettings, dataclasses.asdict(self) | as_numbers(changes), "automatic")
 
     def points_in_layer(self, layer: int) -> int:
         """Return the points along each side in a layer of crops, at least 1."""
@@ -174,7 +175,7 @@ def load_auto_settings(
     given |= {key: value for key, value in (overrides or {}).items() if value is not None}
     if "points_per_side" in given:
         given = {"points": "grid"} | given
-    return settings_from(AutoSettings, AUTO_PRESETS[preset] | given, "automatic")
+    return settings_from(AutoSettings, AUTO_PRESETS[preset] | as_numbers(given), "automatic")
 
 
 def parse_condition(condition: str) -> tuple[str, str, float]:

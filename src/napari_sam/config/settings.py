@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import re
 import tomllib
 from numbers import Integral, Real
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any, TypeVar
 
 from napari_sam.errors import InputError
 
-__all__ = ["read_settings_file", "settings_from"]
+__all__ = ["describe_fields", "read_settings_file", "settings_from"]
 
 Settings = TypeVar("Settings")
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
@@ -58,3 +60,16 @@ def settings_from(cls: type[Settings], values: dict[str, Any], what: str) -> Set
         else:
             clean[name] = value
     return cls(**clean)
+
+
+def describe_fields(settings: type) -> dict[str, str]:
+    """Return what the docstring of a dataclass says of each parameter."""
+    texts: dict[str, str] = {}
+    names: list[str] = []
+    for line in (inspect.getdoc(settings) or "").splitlines():
+        if re.fullmatch(r"[a-z_0-9, ]+", line) and not line.startswith(" "):
+            names = [name.strip() for name in line.split(",")]
+        elif line.startswith("    "):
+            for name in names:
+                texts[name] = f"{texts.get(name, '')} {line.strip()}".strip()
+    return texts

@@ -45,8 +45,10 @@ class ModelRow:
         Name of the weights file in the cache, of a model of the user's in their data folder.
     other_names
         Names under which other tools keep the same file.
-    licence, about
+    licence
         For the list.
+    about
+        What it is good for.
     preprocess
         "sam" or "medsam".
     kind
@@ -94,7 +96,7 @@ def _micro_sam(name: str, folder: str, version: str, xxh: str, about: str) -> Mo
     )
 
 
-_LM, _EM = "micro-sam, light microscopy", "micro-sam, organelles in electron microscopy"
+_LM, _EM = "cells in light microscopy (micro-sam)", "organelles in electron microscopy (micro-sam)"
 
 MODELS: tuple[ModelRow, ...] = (
     ModelRow(
@@ -102,28 +104,28 @@ MODELS: tuple[ModelRow, ...] = (
         architecture="cells",
         file="cells.safetensors",
         licence="BSD-3-Clause",
-        about="bundled; nuclei and small round cells",
+        about="nuclei and small round cells; comes with the package",
     ),
     _authors(
         "vit_b",
         "sam_vit_b_01ec64.pth",
         375042383,
         "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
-        "the authors' smallest",
+        "objects of any kind, from photographs; the smallest of three",
     ),
     _authors(
         "vit_l",
         "sam_vit_l_0b3195.pth",
         1249524607,
         "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
-        "the authors' middle one",
+        "objects of any kind, finer; the middle one of three",
     ),
     _authors(
         "vit_h",
         "sam_vit_h_4b8939.pth",
         2564550879,
         "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
-        "the authors' largest",
+        "objects of any kind, finest; slow without a GPU",
     ),
     ModelRow(
         name="mobile_sam",
@@ -134,7 +136,7 @@ MODELS: tuple[ModelRow, ...] = (
         file="mobile_sam.pt",
         other_names=("vit_t",),
         licence="Apache-2.0",
-        about="MobileSAM, small and quick",
+        about="objects of any kind, small and quick (MobileSAM)",
     ),
     ModelRow(
         name="medsam",
@@ -144,7 +146,7 @@ MODELS: tuple[ModelRow, ...] = (
         file="medsam_vit_b.pth",
         other_names=("vit_b_medical_imaging",),
         licence="Apache-2.0",
-        about="MedSAM, medical images, boxes only",
+        about="organs in medical images, by boxes only (MedSAM)",
         preprocess="medsam",
     ),
     _micro_sam("vit_t_lm", "faithful-chicken", "1.1", "72ec5074774761a6e5c05a08942f981e", _LM),
@@ -176,7 +178,7 @@ CLIP_MODELS: tuple[ModelRow, ...] = (
         architecture="clip_bundled",
         file="text.safetensors",
         licence="BSD-3-Clause",
-        about="CLIP, bundled; what microscopists say of shape, size, brightness and colour",
+        about="words for shape, size, brightness and colour; comes with the package",
         kind="clip",
     ),
     _clip(
@@ -186,7 +188,7 @@ CLIP_MODELS: tuple[ModelRow, ...] = (
         605143316,
         "ac4f8c4b88af6d963118cbf40ad93176d092abbedfcb752601ae1866352656e6",
         "MIT",
-        "CLIP, photographs of everything (laion2b_s34b_b79k)",
+        "everyday words, from photographs (laion2b_s34b_b79k)",
     ),
     _clip(
         "clip_vit_b_16",
@@ -195,7 +197,7 @@ CLIP_MODELS: tuple[ModelRow, ...] = (
         0,
         "3f25d29d3cc74e1d25d47e0593b4dd0864ced1e9b4d8e486a247ca4502f227f1",
         "MIT",
-        "CLIP, photographs of everything, finer (laion2b_s34b_b88k)",
+        "everyday words, from photographs, finer (laion2b_s34b_b88k)",
     ),
     _clip(
         "mobileclip_s1",
@@ -204,7 +206,7 @@ CLIP_MODELS: tuple[ModelRow, ...] = (
         0,
         "4c44cc904a37444bed045b0498c9917711e5c9076aff3988f3946326238b959e",
         "Apple ASCL",
-        "CLIP, photographs of everything, quick (datacompdr)",
+        "everyday words, from photographs, quick (datacompdr)",
     ),
     _clip(
         "biomedclip",
@@ -213,7 +215,7 @@ CLIP_MODELS: tuple[ModelRow, ...] = (
         0,
         "52cc993c5c5ff962bd0c60931874bc001e7e9b41666a385530f4a036294576be",
         "MIT",
-        "CLIP, figures of biomedical articles; needs the package transformers",
+        "biomedical words, from figures; needs the package transformers",
     ),
 )
 

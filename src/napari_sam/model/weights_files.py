@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
-import pooch
 
 from napari_sam.errors import InputError
 from napari_sam.model.folders import cache_folder
 from napari_sam.model.registry import ModelRow, bundled_file, find_model, register_user_model, weights_file
 
-__all__ = ["FoundFile", "find_file", "import_model", "is_verified", "other_folders", "verify_file"]
+__all__ = ["FoundFile", "find_file", "import_model", "is_here", "is_verified", "other_folders", "verify_file"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,18 +59,29 @@ def find_file(row: ModelRow) -> FoundFile | None:
     file = weights_file(row)
     if is_verified(file, row):
         return FoundFile(path=file, state="downloaded" if row.urls else "imported")
-    if row.urls:
-        names = sorted({row.file, *row.other_names})
-        for copy in (folder / name for folder in other_folders() for name in names):
-            if is_verified(copy, row):
-                return FoundFile(path=copy, state="found elsewhere")
+    for copy in _copies(row):
+        if is_verified(copy, row):
+            return FoundFile(path=copy, state="found elsewhere")
     return FoundFile(path=file, state="damaged") if file.is_file() else None
+
+
+def is_here(row: ModelRow) -> bool:
+    """Tell, at once, whether there is a file that may be a model's weights, so that nothing need be downloaded."""
+    return any(file.is_file() for file in (weights_file(row), *_copies(row)))
+
+
+def _copies(row: ModelRow) -> list[Path]:
+    """Return where other tools may have left a model's weights."""
+    names = sorted({row.file, *row.other_names}) if row.urls else []
+    return [folder / name for folder in other_folders() for name in names]
 
 
 def verify_file(file: Path, row: ModelRow) -> bool:
     """Tell whether a file has the model's published hash, reading all of it."""
     if not file.is_file() or not row.known_hash:
         return False
+    import pooch
+
     algorithm, _, value = row.known_hash.partition(":")
     right = pooch.file_hash(str(file), alg=algorithm) == value
     if right:
@@ -128,6 +138,8 @@ def import_model(name: str, file: Path) -> ModelRow:
 
 def _describe(name: str, file: Path) -> ModelRow:
     """Make the row of a user's file, once it is known to load."""
+    import pooch
+
     from napari_sam.model.build import SPECS, build_from_spec
     from napari_sam.model.checkpoint import guess_architecture, load_weights, read_state_dict
     from napari_sam.model.clip_towers import guess_clip

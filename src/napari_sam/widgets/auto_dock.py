@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import napari
 import numpy as np
@@ -265,7 +265,7 @@ class AutoDock(ImageDock):
         session.changed.connect(self._refresh)
         session.view.moved.connect(self._refresh)
         session.said.connect(self._reporter.say)
-        session.failed.connect(self._reporter.report)
+        session.failed.connect(self._on_failed)
         self._tools.changed.connect(self._show_next_step)
         session.runner.progressed.connect(form.show_progress)
         session.runner.ended.connect(without_argument(self._models.refresh))
@@ -332,6 +332,11 @@ class AutoDock(ImageDock):
             settings = load_auto_settings("cells" if is_windowed(model) else "natural")
             self._form.settings.show_settings(settings)
             self._board.set_settings(settings)
+
+    def _on_failed(self, error: BaseException) -> None:
+        self._reporter.report(error)
+        if (model := self._models.fall_back(error)) is not None:
+            self._on_model(cast("Sam | str", model))
 
     def _on_settings(self, settings: AutoSettings) -> None:
         self._own_settings = True

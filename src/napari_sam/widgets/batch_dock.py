@@ -387,6 +387,8 @@ class BatchDock(Dock):
         self._form.restart.setChecked(False)
         if error is not None:
             self._reporter.report(error)
+            if (model := self._models.fall_back(error)) is not None:
+                self._choice.take_model(str(model))
         else:
             self._reporter.say(result.text)
         self._models.refresh()

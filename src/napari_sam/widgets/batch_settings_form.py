@@ -10,8 +10,9 @@ from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QLineEdit, QSizePolicy, QToolButton, QWidget
 
 from napari_sam.config.batch import CHOICES, BatchSettings
+from napari_sam.config.settings import describe_fields
 from napari_sam.widgets.form_parts import make_combo, make_form
-from napari_sam.widgets.setting_editors import Editor, describe_fields, make_editor
+from napari_sam.widgets.setting_editors import Editor, make_editor
 
 __all__ = ["MODES", "BatchEditors", "Fold", "make_more"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import napari
 import numpy as np
@@ -250,7 +250,7 @@ class PromptDock(ImageDock):
         self._models.picked.connect(session.view.set_model)
         session.changed.connect(self._refresh)
         session.said.connect(self._reporter.say)
-        session.failed.connect(self._reporter.report)
+        session.failed.connect(self._on_failed)
         session.service.progressed.connect(self._show_progress)
         session.service.ended.connect(without_argument(self._models.refresh))
         self.destroyed.connect(without_argument(self._end))
@@ -282,6 +282,14 @@ class PromptDock(ImageDock):
         form.undo.setEnabled(session.history.can_undo)
         form.redo.setEnabled(session.history.can_redo)
         self._reporter.guide(prompt_step(session))
+        if not session.busy:
+            self._reporter.hold(False)
+
+    def _on_failed(self, error: BaseException) -> None:
+        self._reporter.report(error)
+        if (model := self._models.fall_back(error)) is not None:
+            self._reporter.hold(True)  # until the model of before has answered
+            self._session.go_back(cast("Sam | str", model), error)
 
     def _choose_first_image(self) -> None:
         if (image := first_image(self._viewer)) is not None:

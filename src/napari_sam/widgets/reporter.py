@@ -32,9 +32,16 @@ class Reporter:
         self._next_step = next_step
         self._fresh = QTimer(status)  # runs while what was said is of this very moment
         self._fresh.setSingleShot(True)
+        self._held = False
+
+    def hold(self, held: bool) -> None:
+        """Let what was said stay until something else is said, whatever is to be done next; or no longer."""
+        self._held = held
 
     def say(self, sentence: str) -> None:
-        """Put a sentence into the status line."""
+        """Put a sentence into the status line; nothing removes what is held."""
+        if self._held and not sentence:
+            return
         self._status.setText(sentence)
         self._status.setVisible(bool(sentence))
         self._fresh.start(0)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
+    from napari_sam.model.sam import Sam
     from napari_sam.widgets.candidates import Candidate
 
 __all__ = ["PromptSession"]
@@ -68,6 +69,7 @@ class PromptSession(QObject):
         self._settled = True  # False while a prompt is being dragged
         self._last_state = self._state()
         self._error: BaseException | None = None
+        self._lost: BaseException | None = None  # why a model that was chosen could not be had
         self._open = True
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -128,9 +130,14 @@ class PromptSession(QObject):
         return self.service.busy or self._timer.isActive()
 
     def take_error(self) -> BaseException | None:
-        """Return the error of the last prediction, once."""
-        error, self._error = self._error, None
+        """Return the error of the last prediction, or of a model that could not be had, once."""
+        error, self._error, self._lost = self._lost or self._error, None, None
         return error
+
+    def go_back(self, model: Sam | str, error: BaseException) -> None:
+        """Take the model of before, as the chosen one could not be had; what was asked for is asked of it."""
+        self._lost = error
+        self.view.set_model(model)
 
     # what the user does
 

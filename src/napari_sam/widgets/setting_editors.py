@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QLineEdit, QS
 
 from napari_sam.widgets.form_parts import make_combo
 
-__all__ = ["Editor", "NumberSlider", "describe_fields", "make_editor"]
+__all__ = ["Editor", "NumberSlider", "make_editor"]
 
 LARGEST = 2**30
 STEPS = 1000  # of a slider
@@ -30,20 +28,7 @@ class Editor:
     show: Callable[[Any], None]
 
 
-def describe_fields(settings: type) -> dict[str, str]:
-    """Return what the docstring of a dataclass says of each parameter."""
-    texts: dict[str, str] = {}
-    names: list[str] = []
-    for line in (inspect.getdoc(settings) or "").splitlines():
-        if re.fullmatch(r"[a-z_0-9, ]+", line) and not line.startswith(" "):
-            names = [name.strip() for name in line.split(",")]
-        elif line.startswith("    "):
-            for name in names:
-                texts[name] = f"{texts.get(name, '')} {line.strip()}".strip()
-    return texts
-
-
-def make_editor(default: Any, choices: tuple[str, ...], changed: Callable[[], None]) -> Editor:
+def make_editor(default: Any, choices: tuple[str, ...], changed: Callable[[], None], zero: str = "") -> Editor:
     """Make the control for a setting.
 
     Parameters
@@ -54,6 +39,8 @@ def make_editor(default: Any, choices: tuple[str, ...], changed: Callable[[], No
         The values it may have, empty: any.
     changed
         Called when the user changed it.
+    zero
+        What to show in place of the number 0.
     """
     if choices:
         box = make_combo("")
@@ -67,6 +54,7 @@ def make_editor(default: Any, choices: tuple[str, ...], changed: Callable[[], No
     if isinstance(default, int):
         whole = QSpinBox()
         whole.setRange(0, LARGEST)
+        whole.setSpecialValueText(zero)
         whole.setKeyboardTracking(False)
         whole.setMinimumWidth(NARROW)
         whole.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -75,6 +63,7 @@ def make_editor(default: Any, choices: tuple[str, ...], changed: Callable[[], No
     if isinstance(default, float):
         number = QDoubleSpinBox()
         number.setDecimals(3)
+        number.setSpecialValueText(zero)
         number.setSingleStep(0.01)
         number.setRange(0, 100)
         number.setKeyboardTracking(False)

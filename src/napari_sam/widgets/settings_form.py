@@ -9,37 +9,15 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFormLayout, QToolButton, QVBoxLayout, QWidget
 
 from napari_sam.config.auto import AUTO_PRESETS, CHOICES, AutoSettings, load_auto_settings
+from napari_sam.config.auto_words import AUTO_WORDS, applies, setting_help
 from napari_sam.errors import InputError
 from napari_sam.widgets.form_parts import make_combo, make_form
-from napari_sam.widgets.setting_editors import Editor, NumberSlider, describe_fields, make_editor
+from napari_sam.widgets.setting_editors import Editor, NumberSlider, make_editor
 
 __all__ = ["SettingsForm"]
 
 BASIC = ("points", "object_size", "points_per_side", "crop_n_layers", "mode")
 SLIDERS = ("pred_iou_thresh", "stability_score_thresh", "min_area", "max_area")
-NAMES = {
-    "points": "Ask",
-    "object_size": "Object size",
-    "points_per_side": "Points per side",
-    "points_per_batch": "Points at once",
-    "pred_iou_thresh": "Score from",
-    "stability_score_thresh": "Stability from",
-    "stability_score_offset": "Stability offset",
-    "rank_by": "The better has more",
-    "box_nms_thresh": "Duplicates: box IoU",
-    "crop_nms_thresh": "… between crops",
-    "crop_n_layers": "Layers of crops",
-    "crop_overlap_ratio": "Crop overlap",
-    "crop_n_points_downscale_factor": "Fewer points in crops",
-    "min_mask_region_area": "Holes, islands below",
-    "mode": "Mode",
-    "overlap": "Overlaps go to",
-    "nesting": "Nested masks",
-    "min_area": "Pixels from",
-    "max_area": "Pixels up to",
-    "remove_background": "Remove background",
-    "conditions": "Conditions",
-}
 NO_RUN = "Acts at once on what was found, without the model."
 NEEDS_RUN = "Counts for the next preview or run."
 SLACK_TEXT = (
@@ -76,7 +54,6 @@ class SettingsForm(QWidget):
         self.preset.activated.connect(self._on_preset)
         self.filter = QWidget()
         self._settings = AutoSettings()
-        self._texts = describe_fields(AutoSettings)
         self.editors: dict[str, Editor] = {
             field.name: self._make(field.name, field.default) for field in dataclasses.fields(AutoSettings)
         }
@@ -100,6 +77,7 @@ class SettingsForm(QWidget):
         self._settings = settings
         for name, editor in self.editors.items():
             editor.show(getattr(settings, name))
+            editor.widget.setEnabled(applies(name, dataclasses.asdict(settings)))
         self._show_preset()
 
     def set_largest(self, pixels: int) -> None:
@@ -112,13 +90,15 @@ class SettingsForm(QWidget):
     def _make(self, name: str, default: Any) -> Editor:
         if name in SLIDERS:
             whole = isinstance(default, int)
-            slider = NumberSlider(2**20 if whole else 1, whole=whole, unlimited="any" * (name == "max_area"))
+            slider = NumberSlider(
+                2**20 if whole else 1, whole=whole, unlimited=AUTO_WORDS[name].zero * (name == "max_area")
+            )
             slider.changed.connect(self._on_changed)
             editor = Editor(slider, slider.value, slider.show_value)
         else:
-            editor = make_editor(default, CHOICES.get(name, ()), self._on_changed)
+            editor = make_editor(default, CHOICES.get(name, ()), self._on_changed, AUTO_WORDS[name].zero)
         when = NO_RUN + SLACK_TEXT * (name in SLIDERS[:2]) if name in FILTER_FIELDS else NEEDS_RUN
-        editor.widget.setToolTip(f"<p>{self._texts[name]}</p><p>{when}</p>")
+        editor.widget.setToolTip(f"<p>{setting_help(name)}</p><p>{when}</p>")
         return editor
 
     def _lay_out(self) -> None:
@@ -138,7 +118,7 @@ class SettingsForm(QWidget):
         return form
 
     def _rows(self, names: Any) -> list[tuple[str, QWidget]]:
-        return [(NAMES[name], self.editors[name].widget) for name in names]
+        return [(AUTO_WORDS[name].name, self.editors[name].widget) for name in names]
 
     def _fold(self, unfolded: bool) -> None:
         self._folded.setVisible(unfolded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import napari
 from napari.layers import Image, Labels, Layer, Shapes
@@ -252,7 +252,7 @@ class TextDock(ImageDock):
         session.changed.connect(self._refresh)
         session.view.moved.connect(self._refresh)
         session.said.connect(self._reporter.say)
-        session.failed.connect(self._reporter.report)
+        session.failed.connect(self._on_failed)
         session.progressed.connect(form.show_progress)
         self.destroyed.connect(without_argument(self._end))
         self._refresh()
@@ -268,6 +268,13 @@ class TextDock(ImageDock):
     def _on_clip(self, clip: Clip | str) -> None:
         self._session.clip = clip
         self._session.rank()
+
+    def _on_failed(self, error: BaseException) -> None:
+        self._reporter.report(error)
+        if (model := self._models.fall_back(error)) is not None:
+            self._on_model(cast("Sam | str", model))
+        if (clip := self._clips.fall_back(error)) is not None:
+            self._session.clip = cast("Clip | str", clip)
 
     def _on_typed(self) -> None:
         self._session.type_texts(self._form.lines())

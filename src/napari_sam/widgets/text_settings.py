@@ -7,10 +7,11 @@ import dataclasses
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QToolButton, QVBoxLayout, QWidget
 
+from napari_sam.config.settings import describe_fields
 from napari_sam.config.text import TextSettings
 from napari_sam.errors import InputError
 from napari_sam.widgets.form_parts import make_form
-from napari_sam.widgets.setting_editors import Editor, describe_fields, make_editor
+from napari_sam.widgets.setting_editors import Editor, make_editor
 
 __all__ = ["TextSettingsForm"]
 

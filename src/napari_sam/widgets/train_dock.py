@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import napari
 from napari.layers import Image, Labels, Layer
-from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog
+from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_sam.errors import InputError
 from napari_sam.model.registry import check_name, user_models
@@ -262,6 +262,11 @@ class TrainDock(Dock):
         self._model = model
         self._refresh()
 
+    def _go_back(self, error: BaseException) -> None:
+        """Start from the last model that can be had."""
+        if (model := self._models.fall_back(error)) is not None:
+            self._on_model(cast("Sam | str", model))
+
     def _on_name(self, text: str) -> None:
         self._own_name = bool(text)
 
@@ -304,12 +309,13 @@ class TrainDock(Dock):
 
     def _on_saved(self, what: Saved) -> None:
         self._result = what
-        _add_to_lists(what.name)
+        _add_to_lists()
         self._reporter.say(_outcome(what))
 
     def _on_ended(self, error: BaseException | None) -> None:
         if error is not None:
             self._reporter.report(error)
+            self._go_back(error)
         elif self._result is None:
             self._reporter.say("Stopped before anything was learnt: nothing was saved.")
         self._models.refresh()
@@ -334,15 +340,11 @@ def _outcome(what: Saved) -> str:
     )
 
 
-def _add_to_lists(name: str) -> None:
-    """Let every open dock offer a model, leaving its choice as it is."""
+def _add_to_lists() -> None:
+    """Let every open dock offer the user's models, leaving its choice as it is."""
     for window in QApplication.topLevelWidgets():
         for choice in window.findChildren(ModelChoice):
-            combo = choice.parent()
-            if isinstance(combo, QComboBox):
-                chosen = combo.currentIndex()
-                choice.choose(name)
-                combo.setCurrentIndex(chosen)
+            choice.refresh()
 
 
 def _free(name: str) -> str:
