@@ -18,8 +18,7 @@ from napari_sam.widgets.batch_choice import BatchChoice
 from napari_sam.widgets.batch_form import BatchForm
 from napari_sam.widgets.batch_look import Found, Plan, suggest_output
 from napari_sam.widgets.batch_place import Arrivals, are_seeds, image_place, lies_on_disk, seeds_place
-from napari_sam.widgets.batch_preview import TilePreview
-from napari_sam.widgets.batch_result import show_labels
+from napari_sam.widgets.batch_preview import ResultLayers, TilePreview
 from napari_sam.widgets.batch_runner import BatchResult, BatchRunner, BatchTask
 from napari_sam.widgets.dock import Dock, plain_viewer
 from napari_sam.widgets.layer_choice import LayerChoice
@@ -54,7 +53,8 @@ class BatchDock(Dock):
         self._segmenter: Segmenter | None = None
         self._plan: Plan | None = None
         self._result: BatchResult | None = None
-        self._preview: TilePreview | None = None  # of the job at work, or that was stopped
+        self._ending: BatchResult | None = None  # to be told when the plan is there again
+        self._layers = ResultLayers(viewer)
         self._rates: dict[tuple[str, str, AutoSettings], float] = {}  # megapixels a second, by what was run
         self._images = LayerChoice(viewer, form.input.layers, lies_on_disk, "a layer, or below a path or address")
         self._seeds = LayerChoice(viewer, form.prompts.layers, are_seeds, "a layer, or below a path")
@@ -92,7 +92,7 @@ class BatchDock(Dock):
     def set_output(self, output: str | Path | None) -> None:
         """Choose the OME-Zarr that gets the labels; None: the image itself."""
         self._check_idle()
-        self._preview = None
+        self._layers.preview = None
         self._choice.take_output(None if output is None else absolute(output))
         self._show()
 
@@ -179,7 +179,7 @@ class BatchDock(Dock):
             instead=self._choice.suggested_output,
         )
         self._result = None
-        self._forget_preview()
+        self._layers.forget()
         self._form.show_failed(())
         self._form.show_begun()
         self._reporter.say("Getting ready: loading the model, reading the image's brightness.")
@@ -224,14 +224,8 @@ class BatchDock(Dock):
         InputError
             If there are none yet.
         """
-        plan = self._plan
-        if self._preview is not None:
-            return self._preview.show(self._viewer, self._choice.location)
         chosen = self._form.results.currentText() if name is None else name
-        if plan is None or chosen not in plan.there:
-            raise InputError("There are no labels yet: run the job first.")
-        source, goal = plan.goals[chosen]
-        return show_labels(self._viewer, source, goal, plan.label)
+        return self._layers.open(self._plan, self._choice.location, chosen)
 
     def take_job_settings(self) -> None:
         """Take over the settings of the job that lies beside the output.
@@ -289,7 +283,7 @@ class BatchDock(Dock):
                 return
 
     def _take_input(self, place: str, level: int = 0) -> None:
-        self._preview = None
+        self._layers.preview = None
         self._choice.take_input(place, level)
         self._show()
 
@@ -335,7 +329,7 @@ class BatchDock(Dock):
 
     def _show_plan(self, problem: str = "") -> None:
         self._form.show_plan(self._plan, self._rates.get(self._choice.kind, 0.0), problem)
-        if self._preview is not None:
+        if self._layers.preview is not None:
             self._form.open_result.setEnabled(True)
         self._reporter.guide(batch_step(self._runner.running, self._plan, bool(self._choice.location)))
 
@@ -349,6 +343,9 @@ class BatchDock(Dock):
     def _on_planned(self, plan: Plan) -> None:
         self._plan = plan
         self._show_plan()
+        if self._ending is not None:
+            self._reporter.say(self._ending.text)
+            self._ending = None
 
     def _on_lost(self, error: BaseException) -> None:
         self._show_plan()
@@ -364,25 +361,13 @@ class BatchDock(Dock):
                 self._show_plan()
 
     def _on_preview(self, preview: TilePreview) -> None:
-        """Show what was added, if it is looked at; of a plate the image at work takes the place of the one before."""
-        if preview is not self._preview:
-            shown = self._forget_preview()
-            self._preview = preview
-            if shown:
-                self.open_result()
-        elif preview.layer is not None and preview.layer in self._viewer.layers:
-            preview.show(self._viewer, self._choice.location)
+        self._layers.take(preview, self._choice.location)
         self._show_plan()
-
-    def _forget_preview(self) -> bool:
-        preview, self._preview = self._preview, None
-        return preview is not None and preview.remove(self._viewer)
 
     def _on_ended(self, result: BatchResult, error: BaseException | None) -> None:
         self._result = result
-        if result.outputs and not result.stopped and self._forget_preview() and self._plan is not None:
-            for source, goal in list(self._plan.goals.values())[-1:]:  # the labels take the place of what was so far
-                show_labels(self._viewer, source, goal, self._plan.label)
+        if result.outputs and not result.stopped:
+            self._layers.finish(self._plan)
         self._form.show_idle()
         self._form.restart.setChecked(False)
         if error is not None:
@@ -391,6 +376,7 @@ class BatchDock(Dock):
                 self._choice.take_model(str(model))
         else:
             self._reporter.say(result.text)
+            self._ending = result
         self._models.refresh()
         self._show()
 

@@ -129,7 +129,7 @@ class BatchForm(QWidget):
 
     def show_plan(self, plan: Plan | None, rate: float, problem: str = "") -> None:
         """Show a plan, at `rate` megapixels a second, or why there is none."""
-        continues = plan is not None and plan.done is not None and not plan.other_job
+        continues = plan is not None and plan.done is not None and not plan.other_job and not plan.complete
         self.run.setText("Go on" if continues else "Run")
         self.restart.setVisible(plan is not None and (plan.done is not None or bool(plan.there)))
         self.adopt.setVisible(plan is not None and plan.other_job)

@@ -10,14 +10,17 @@ import numpy as np
 import numpy.typing as npt
 from napari.layers import Labels
 
+from napari_sam.errors import InputError
 from napari_sam.io.label_store import LabelStore
-from napari_sam.widgets.batch_result import place_of_labels, title_of_labels
+from napari_sam.widgets.batch_result import place_of_labels, show_labels, title_of_labels
 from napari_sam.widgets.prompt_layers import insert_below_prompts
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-__all__ = ["TilePreview"]
+    from napari_sam.widgets.batch_look import Plan
+
+__all__ = ["ResultLayers", "TilePreview"]
 
 LARGEST = 2**26  # pixels that are kept in memory: 256 MiB
 SO_FAR = "so far"
@@ -93,3 +96,53 @@ class TilePreview:
         else:
             place["scale"] = np.asarray(place["scale"], float) * factors
         return place
+
+
+class ResultLayers:
+    """Show what a job makes: what its tiles have found so far, and in the end the labels themselves.
+
+    Parameters
+    ----------
+    viewer
+        The viewer.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self.preview: TilePreview | None = None  # of a job at work, or that was stopped
+
+    def take(self, preview: TilePreview, source: str) -> None:
+        """Show what was added, if it is looked at; of a plate the image at work takes the place of the one before."""
+        if preview is not self.preview:
+            shown = self.forget()
+            self.preview = preview
+        else:
+            shown = preview.layer is not None and preview.layer in self._viewer.layers
+        if shown:
+            preview.show(self._viewer, source)
+
+    def forget(self) -> bool:
+        """Take the preview away; return whether it was shown."""
+        preview, self.preview = self.preview, None
+        return preview is not None and preview.remove(self._viewer)
+
+    def finish(self, plan: Plan | None) -> None:
+        """Show the labels in place of what was found so far, if that was shown."""
+        if self.forget() and plan is not None:
+            source, goal = list(plan.goals.values())[-1]
+            show_labels(self._viewer, source, goal, plan.label)
+
+    def open(self, plan: Plan | None, source: str, name: str) -> Labels:
+        """Show what there is: the tiles of an unfinished job, or the labels of the image `name`.
+
+        Raises
+        ------
+        InputError
+            If there is nothing yet.
+        """
+        if self.preview is not None:
+            return self.preview.show(self._viewer, source)
+        if plan is None or name not in plan.there:
+            raise InputError("There are no labels yet: run the job first.")
+        place, goal = plan.goals[name]
+        return show_labels(self._viewer, place, goal, plan.label)
