@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import threshold_segmenter
+from disk_limit import disk_limit
 from napari_sam.batch.journal import StorageError
 from napari_sam.errors import InputError
 from threshold_segmenter import ThresholdSegmenter, bits, blobs, read_labels, run, write_zarr
@@ -163,6 +164,18 @@ def test_a_full_disk_stops_the_job_in_one_sentence_and_nothing_is_lost(
         with pytest.raises(StorageError, match="No space left on device") as caught:
             run(source, tmp_path / "out.zarr")
     assert "\n" not in str(caught.value)
+    run(source, tmp_path / "out.zarr")
+    assert bits(tmp_path / "out.zarr") == expected
+
+
+@pytest.mark.parametrize("size", [0, 100, 700, 2000, 5000, 9000])
+def test_a_disk_that_takes_no_more_at_any_moment_is_one_sentence_and_the_job_goes_on_later(
+    source: Path, expected: dict[str, str], tmp_path: Path, size: int
+) -> None:
+    with disk_limit(size), pytest.raises(InputError, match="File too large") as caught:
+        run(source, tmp_path / "out.zarr")
+    assert "\n" not in str(caught.value)
+    assert not [path for path in tmp_path.rglob("*.part*") if path.is_file()]
     run(source, tmp_path / "out.zarr")
     assert bits(tmp_path / "out.zarr") == expected
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import zarr
 from scipy import ndimage
 
 from napari_sam.batch.executor import LocalExecutor, Outcome
+from napari_sam.batch.segmenters import Found
 from napari_sam.errors import InputError
+from napari_sam.io.large_image import LargeImage
 from threshold_segmenter import ThresholdSegmenter, bits, blobs, events, read_labels, run, write_zarr
 
 SHAPE = (2200, 300)  # two blocks of labels, 12 x 2 tiles
@@ -113,13 +116,74 @@ def test_cancelled_job_goes_on_where_it_stopped(source: Path, expected: dict[str
     assert len(names) <= len(set(names)) + 4  # only what was under way is done twice
 
 
-def test_planes_keep_their_own_ids_without_links(tmp_path: Path) -> None:
+def test_objects_of_planes_without_links_never_share_an_id(tmp_path: Path) -> None:
     stack = np.stack([blobs((300, 400), seed, 20) for seed in range(3)])
+    stack[1] = 0
     last = run(write_zarr(tmp_path / "in.zarr", stack, ("z", "y", "x")), tmp_path / "out.zarr")
     labels = read_labels(tmp_path / "out.zarr")
     counts = [ndimage.label(plane > 100, np.ones((3, 3)))[1] for plane in stack]
-    assert [int(plane.max()) for plane in labels] == counts
+    assert set(np.unique(labels[0])) == set(range(counts[0] + 1))
+    assert labels[1].max() == 0
+    assert set(np.unique(labels[2])) == {0, *range(counts[0] + 1, sum(counts) + 1)}
     assert last.objects == sum(counts)
+    colours = zarr.open_group(tmp_path / "out.zarr")["labels/cells"].attrs["ome"]["image-label"]["colors"]
+    assert [colour["label-value"] for colour in colours] == list(range(1, sum(counts) + 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamingSegmenter(ThresholdSegmenter):
+    """Name objects by the plane along the first axis on which they are."""
+
+    def segment(self, plane: Any, tile: Any, prompts: Any) -> Found:
+        found = super().segment(plane, tile, prompts)
+        return replace(found, texts=np.full(len(found.records), tile.plane[0] % 2, np.int32))
+
+
+@pytest.mark.parametrize("link", ["", "z"])
+def test_no_object_has_the_text_of_one_on_another_plane(tmp_path: Path, link: str) -> None:
+    stack = np.stack([[blobs((150, 200), t, 6)] * 2 for t in range(3)])
+    source = write_zarr(tmp_path / "in.zarr", stack, ("t", "z", "y", "x"))
+    texts = ("nuclei", "debris")
+    run(source, tmp_path / "out.zarr", segmenter=NamingSegmenter(), mode="text", text=texts, link=link)
+    said = zarr.open_group(tmp_path / "out.zarr")["labels/cells"].attrs["ome"]["image-label"]["properties"]
+    named = {row["label-value"]: row["text"] for row in said}
+    labels = read_labels(tmp_path / "out.zarr")
+    assert set(named) == set(np.unique(labels)) - {0}
+    for t in range(3):
+        assert {named[label] for label in np.unique(labels[t]) if label} == {texts[t % 2]}
+
+
+def test_more_objects_than_labels_can_number_are_refused(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_sam.batch.job.LARGEST_ID", 10)
+    with pytest.raises(InputError, match="more than labels of 32 bits can number"):
+        run(source, tmp_path / "out.zarr")
+
+
+def test_planning_lists_the_planes_of_a_long_film_a_fixed_number_of_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    real = LargeImage.planes
+
+    def counted(self: LargeImage) -> list[dict[str, int]]:
+        calls.append(1)
+        return real(self)
+
+    monkeypatch.setattr(LargeImage, "planes", counted)
+    needed = []
+    for planes in (2, 9):
+        stack = np.zeros((planes, 40, 40), np.uint8)
+        stack[:, 10:20, 10:20] = 200
+        source = write_zarr(tmp_path / f"{planes}.zarr", stack, ("t", "y", "x"))
+        for link in ("", "t"):
+            for _ in range(2):  # the second goes on, and does nothing
+                calls.clear()
+                run(source, tmp_path / f"out{planes}{link}.zarr", link=link)
+                needed.append(len(calls))
+    assert needed[:4] == needed[4:]
+    assert max(needed) < 10
 
 
 def test_links_over_planes_and_gaps(tmp_path: Path, scheduler: str) -> None:
@@ -136,7 +200,7 @@ def test_links_over_planes_and_gaps(tmp_path: Path, scheduler: str) -> None:
         assert len({int(labels[t, z, 25 + z, 20]) for z in range(36)}) == 1
         assert len({int(labels[t, z, 30, 120]) for z in range(36)} - {0}) == 1
         assert labels[t, 0, 100, 70] != labels[t, 35, 100, 70]
-        assert set(np.unique(labels[t])) == {0, 1, 2, 3, 4}
+        assert set(np.unique(labels[t])) == {0, *range(1 + 4 * t, 5 + 4 * t)}
     assert last.objects == 8
     few = write_zarr(tmp_path / "few.zarr", stack[0, 30:36], ("z", "y", "x"))
     settings = {"link": "z", "tile": 64, "overlap": 32}
@@ -171,7 +235,10 @@ def test_foreign_labels_are_not_touched(source: Path, tmp_path: Path) -> None:
     assert bits(output) == before
     run(source, output, label="others")
     assert bits(output) == before
-    run(source, output, restart=True)
+    with pytest.raises(InputError, match="labels cells that no job here made"):
+        run(source, output, restart=True)
+    assert bits(output) == before
+    run(source, output, restart=True, replace_edits=True)
     assert bits(output) == before
 
 

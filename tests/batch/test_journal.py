@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from disk_limit import disk_limit
 from napari_sam.batch.journal import JobJournal, StorageError, digest_of, job_folder, read_parameters
 from napari_sam.errors import InputError
 
@@ -96,7 +97,23 @@ def test_the_folder_lies_beside_the_output(tmp_path: Path, monkeypatch: pytest.M
     assert job_folder("/data/in.zarr", None, "cells") == Path("/data/in.zarr-cells.job")
     assert job_folder("/data/in.zarr", "/other/out.zarr/", "nuclei") == Path("/other/out.zarr-nuclei.job")
     monkeypatch.chdir(tmp_path)
-    assert job_folder("s3://bucket/in.zarr", None, "cells") == tmp_path / "in.zarr-cells.job"
+    assert job_folder("s3://bucket/in.zarr", None, "cells") == tmp_path / "bucket/in.zarr-cells.job"
+    assert job_folder("s3://b/in.zarr", "s3://b/../o:1/A/1/0/", "x") == tmp_path / "b/o_1/A/1/0-x.job"
+    assert job_folder("/data/in.zarr", "out.zarr", "cells") == tmp_path / "out.zarr-cells.job"
+
+
+def test_a_full_disk_is_one_sentence_however_the_journal_is_left(tmp_path: Path) -> None:
+    def fill_up() -> None:
+        with JobJournal.opened(tmp_path / "a.job", PARAMETERS, restart=False) as journal:
+            journal.write("one", "1")
+            with disk_limit(200):
+                journal.write("two", "2", digest="0" * 300)
+
+    with pytest.raises(StorageError, match=r"Cannot write the journal .* \(File too large\): free some space"):
+        fill_up()
+    with JobJournal.opened(tmp_path / "a.job", PARAMETERS, restart=False) as journal:
+        assert journal.done("one", "1")
+        assert journal.done("two", "2") is None
 
 
 def test_digests_tell_where_texts_end() -> None:

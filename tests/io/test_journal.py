@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 
+from disk_limit import disk_limit
 from napari_sam.errors import InputError
 from napari_sam.io.journal import Journal, digest_array, pack_array, read_journal, unpack_array
 
@@ -41,6 +42,19 @@ def test_nothing_written_is_lost_by_a_kill(tmp_path):
         os.kill(process.pid, signal.SIGKILL)
     ids = [event["id"] for event in read_journal(tmp_path / "j.jsonl")[1:]]
     assert ids[:5] == said
+
+
+def test_a_full_disk_is_one_sentence_and_the_journal_goes_on_later(tmp_path):
+    journal = Journal(tmp_path / "j.jsonl")
+    journal.write(START)
+    with disk_limit(100):
+        with pytest.raises(InputError, match=r"Cannot write the journal .* \(File too large\): free some space\."):
+            journal.write({"event": "predict", "points": "0" * 200})
+        assert read_journal(journal.path) == [START]
+    journal.write({"event": "undo"})
+    with disk_limit(10):
+        journal.close()
+    assert read_journal(journal.path) == [START, {"event": "undo"}]
 
 
 def test_a_torn_last_line_is_left_out_and_a_damaged_one_named(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from napari_sam.errors import InputError
-from napari_sam.io.output_place import inside, keep_inputs, local_path, same_place
+from napari_sam.io.output_place import inside, keep_inputs, same_place
 
 
 @pytest.fixture
@@ -61,12 +61,6 @@ def test_addresses_are_compared_without_what_means_nothing() -> None:
     assert not same_place("s3://bucket/a.zarr", "/bucket/a.zarr")
     with pytest.raises(InputError, match="would replace"):
         keep_inputs("s3://bucket/a.zarr", ["s3://bucket/a.zarr/0"])
-
-
-def test_home_is_found(image: Path) -> None:
-    assert local_path("~/a.png") == image
-    assert local_path(Path("~") / "a.png") == image
-    assert local_path("b~/a.png") == Path("b~/a.png")
 
 
 @pytest.mark.parametrize("path", ["0", "A/1/0", "labels/cells", 3, "..a", "s0/"])

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from napari_sam.batch.executor import Executor
+from napari_sam.batch.hand_edits import find_edits
 from napari_sam.batch.job_spec import JobSpec
 from napari_sam.batch.journal import JobJournal, digest_of, storing
 from napari_sam.batch.link_units import count_overlaps, link_series, series_of_planes
@@ -31,14 +32,16 @@ from napari_sam.batch.unit_lists import (
     tile_units,
 )
 from napari_sam.batch.units import build_block, find_prompts, paint_block, pair_tile, resolve_plane, segment_tile
+from napari_sam.errors import InputError
 
 __all__ = ["run_job"]
 
-KINDS = ("prompts", "tiles", "edges", "objects", "overlaps", "links")
+KINDS = ("prompts", "tiles", "edges", "objects", "overlaps", "links", "labels")
+LARGEST_ID = 2**31 - 1
 
 
 def run_job(
-    spec: JobSpec, journal: JobJournal, executor: Executor, provenance: dict[str, Any]
+    spec: JobSpec, journal: JobJournal, executor: Executor, provenance: dict[str, Any], *, replace_edits: bool = False
 ) -> Iterator[BatchProgress]:
     """Do all of a job that is not done yet; to cancel, stop iterating.
 
@@ -52,17 +55,21 @@ def run_job(
         Where the units run.
     provenance
         What is written beside the labels at the end, with the time.
+    replace_edits
+        Whether labels that are to be written anew may have been edited by hand.
 
     Raises
     ------
     StorageError
         If job folder or output take no more.
+    EditedLabelsError
+        If labels that are to be written anew were edited; they stay, and so does all that was found.
     """
     with storing(f"write the job folder {spec.folder}"):
         for kind in KINDS:
             (spec.folder / kind).mkdir(exist_ok=True)
     runner = PhaseRunner(spec=spec, journal=journal, executor=executor)
-    planes = spec.image.planes()
+    planes = spec.planes
     prompts: list[str] = [""] * len(planes)
     if spec.settings.mode == "prompts":
         units = prompt_units(spec)
@@ -82,18 +89,20 @@ def run_job(
     links: dict[int, tuple[int, str]] = {}
     if spec.settings.link:
         yield from _link(runner, resolved, links)
+    offsets, count, highest = _number(spec, [runner.line(unit) for unit in objects], links)
     output = journal.made("output")
-    blocks = paint_units(spec, output, resolved, links)
+    blocks = paint_units(spec, output, resolved, links, offsets)
+    if not replace_edits:
+        yield from _look_for_edits(runner, output, blocks)
     yield from runner.run("labels", paint_block, blocks)
     for level in range(1, len(spec.labels.levels)):
         below = digest_of(output, *runner.digests(blocks))
         blocks = level_units(spec, level, below)
         yield from runner.run("pyramid", build_block, blocks)
-    count, highest = _count(spec, resolved, links)
     if runner.changed or spec.labels.provenance is None:
         failed = [unit.name for unit in runner.failed]
         made = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "objects": count, "failed": failed}
-        texts = _texts(spec, resolved, links) if spec.settings.mode == "text" else None
+        texts = _texts(spec, resolved, links, offsets) if spec.settings.mode == "text" else None
         spec.labels.write_provenance(provenance | made, highest, texts)
     yield BatchProgress(
         phase="finished",
@@ -109,7 +118,7 @@ def run_job(
 def _link(runner: PhaseRunner, resolved: list[str], links: dict[int, tuple[int, str]]) -> Iterator[BatchProgress]:
     """Count overlaps and link; fills `links` with the number of the series and its file's digest for each plane."""
     spec = runner.spec
-    all_series = series_of_planes(spec.image.planes(), spec.settings.link)
+    all_series = series_of_planes(spec.planes, spec.settings.link)
     per_series = [overlap_units(spec, number, series, resolved) for number, series in enumerate(all_series)]
     yield from runner.run("overlaps", count_overlaps, list(chain(*per_series)))
     units = []
@@ -146,23 +155,51 @@ def _numbers(units: list[Unit]) -> list[int]:
     return [unit.arguments[1][0] for unit in units]
 
 
-def _count(spec: JobSpec, resolved: list[str], links: dict[int, tuple[int, str]]) -> tuple[int, int]:
-    """Return how many objects there are, ids of linked planes counted once, and the highest id."""
-    own, highest = 0, 0
-    linked: dict[int, int] = {}
-    for plane, digest in enumerate(resolved):
+def _look_for_edits(runner: PhaseRunner, output: str, blocks: list[Unit]) -> Iterator[BatchProgress]:
+    """Look at the blocks that are to be written anew, if any was written before."""
+    spec = runner.spec
+    undone = (unit.arguments[:2] for unit in blocks if runner.line(unit) is None)
+    pending = [(plane, spec.planes[plane], region) for plane, region in undone]
+    if pending and any((spec.folder / "labels").iterdir()):
+        for done in find_edits(spec, runner.journal, runner.executor, output, pending):
+            yield BatchProgress(phase="edits", done=done, total=len(pending), failed=tuple(runner.failed))
+
+
+def _number(
+    spec: JobSpec, lines: list[dict[str, Any] | None], links: dict[int, tuple[int, str]]
+) -> tuple[list[int], int, int]:
+    """Settle the ids for the whole image: no two objects share one, unless the prompts say so.
+
+    Returns
+    -------
+    offsets, count, highest
+        What is added to the ids of each plane, how many objects there are, and the highest id.
+    """
+    if spec.settings.mode == "prompts":
+        known = [line for line in lines if line]
+        return (
+            [0] * len(lines),
+            sum(line["objects"] for line in known),
+            max((line["highest"] for line in known), default=0),
+        )
+    offsets, total = [0] * len(lines), 0
+    of_series: dict[int, int] = {}
+    for plane, line in enumerate(lines):
         if plane in links:
-            number, of_series = links[plane]
-            ids = spec.arrays("links", number, digest=of_series)[f"plane{plane}"]
-            linked[number] = max(linked.get(number, 0), int(ids.max(initial=0)))
-        elif digest:
-            ids = np.unique(spec.arrays("objects", plane, digest=digest)["owners"]["id"])
-            own += len(ids)
-            highest = max(highest, int(ids.max(initial=0)))
-    return own + sum(linked.values()), max(highest, *linked.values(), 0)
+            number, digest = links[plane]
+            if number not in of_series:
+                of_series[number] = total
+                total += max(int(ids.max(initial=0)) for ids in spec.arrays("links", number, digest=digest).values())
+            offsets[plane] = of_series[number]
+        elif line:
+            offsets[plane] = total
+            total += line["highest"]
+    if total > LARGEST_ID:
+        raise InputError(f"There are {total} objects, more than labels of 32 bits can number: take fewer planes.")
+    return offsets, total, total
 
 
-def _texts(spec: JobSpec, resolved: list[str], links: dict[int, tuple[int, str]]) -> dict[int, str]:
+def _texts(spec: JobSpec, resolved: list[str], links: dict[int, tuple[int, str]], offsets: list[int]) -> dict[int, str]:
     """Return the text that names each object, by id; of several parts and planes the foremost part of the first."""
     found: dict[int, str] = {}
     for plane, digest in enumerate(resolved):
@@ -174,6 +211,6 @@ def _texts(spec: JobSpec, resolved: list[str], links: dict[int, tuple[int, str]]
             number, of_series = links[plane]
             ids = spec.arrays("links", number, digest=of_series)[f"plane{plane}"][ids]
         front = np.argsort(tables["owners"]["rank"], kind="stable")
-        for label, text in zip(ids[front].tolist(), texts[front].tolist(), strict=True):
+        for label, text in zip((ids[front] + offsets[plane]).tolist(), texts[front].tolist(), strict=True):
             found.setdefault(label, spec.settings.text[text])
     return found

@@ -61,17 +61,22 @@ class JobSpec:
         return _image(self.source, self.level, self.run)
 
     @property
+    def planes(self) -> tuple[dict[str, int], ...]:
+        """The index of every plane, listed once a process: an image may have thousands."""
+        return _planes(self.source, self.level, self.run)
+
+    @property
     def labels(self) -> LabelStore:
         """The labels, opened once a process."""
         return _labels(self.output, self.settings.label, self.run)
 
     def pixels(self, plane: int) -> LazyPlane:
-        """Return a plane by its number in `LargeImage.planes`, with the channels that are looked at."""
-        return self.image.plane(self.image.planes()[plane], self.channels or None)
+        """Return a plane by its number in `planes`, with the channels that are looked at."""
+        return self.image.plane(self.planes[plane], self.channels or None)
 
     def tiles(self, plane: int) -> list[Tile]:
         """Return the tiles of a plane."""
-        index = tuple(self.image.planes()[plane].values())
+        index = tuple(self.planes[plane].values())
         return list(_tiles(self.image.shape, self.settings.tile, self.settings.overlap, index))
 
     def file(self, kind: str, *numbers: int) -> Path:
@@ -114,6 +119,11 @@ def fixed_threads(number: int) -> Iterator[None]:
 def _image(location: str, level: int, _run: str) -> LargeImage:
     with fast_codecs(location):
         return open_large_image(location, level=level)
+
+
+@lru_cache(maxsize=4)
+def _planes(location: str, level: int, run: str) -> tuple[dict[str, int], ...]:
+    return tuple(_image(location, level, run).planes())
 
 
 @lru_cache(maxsize=4)

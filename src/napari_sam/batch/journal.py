@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +17,17 @@ from filelock import FileLock, Timeout
 
 from napari_sam.errors import InputError
 from napari_sam.io.atomic_file import write_whole
+from napari_sam.io.line_file import LineFile
+from napari_sam.io.zarr_location import absolute, is_remote
 
-__all__ = ["JobJournal", "StorageError", "digest_of", "job_folder", "read_parameters", "storing"]
+__all__ = ["DamagedJobError", "JobJournal", "StorageError", "digest_of", "job_folder", "read_parameters", "storing"]
 
 JOB_FILE = "job.json"
 JOURNAL_FILE = "journal.jsonl"
+
+
+class DamagedJobError(InputError):
+    """Files of a job that do not tell what was done."""
 
 
 class StorageError(InputError):
@@ -28,9 +35,23 @@ class StorageError(InputError):
 
 
 def job_folder(image: str, output: str | None, label: str) -> Path:
-    """Return where the journal of a job lies: beside the output, for remote ones in the current folder."""
-    place = (output or image).rstrip("/")
-    local = Path(place) if "://" not in place else Path.cwd() / place.rsplit("/", 1)[-1]
+    """Return where the journal of a job lies: beside the output, for remote ones in the current folder.
+
+    The folder of a remote one has the whole address, as `BUCKET/out.zarr/A/1/0-cells.job`.
+
+    Raises
+    ------
+    InputError
+        If the output is the root of a disk or a bucket.
+    """
+    place = absolute(output or image)
+    local = Path(place)
+    if is_remote(place):
+        _, _, address = place.partition("://")
+        parts = [re.sub(r"[^\w.+=@-]", "_", part) for part in address.split("/") if part not in ("", ".", "..")]
+        local = Path.cwd().joinpath(*parts) if parts else Path("/")
+    if not local.name:
+        raise InputError(f"{place} is the root of a disk or an address: give an output inside of it (-o OUT.zarr).")
     return local.with_name(f"{local.name}-{label}.job")
 
 
@@ -47,7 +68,7 @@ def read_parameters(folder: Path) -> dict[str, Any] | None:
 
     Raises
     ------
-    InputError
+    DamagedJobError
         If they cannot be read.
     """
     file = folder / JOB_FILE
@@ -56,7 +77,7 @@ def read_parameters(folder: Path) -> dict[str, Any] | None:
     try:
         known: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"The job file {file} is damaged ({error}): begin anew with restart.") from error
+        raise DamagedJobError(f"The job file {file} is damaged ({error}): begin anew with restart.") from error
     return known
 
 
@@ -77,9 +98,8 @@ class JobJournal:
         self._path = folder / JOURNAL_FILE
         self._lines: dict[str, dict[str, Any]] = {}
         with storing(f"write the journal {self._path}"):
-            whole = self._read()
-            self._stream = self._path.open("ab")
-            self._stream.truncate(whole)  # a line that a kill cut off
+            self._read()
+            self._file = LineFile(self._path)
 
     @classmethod
     @contextlib.contextmanager
@@ -112,9 +132,10 @@ class JobJournal:
                     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
                 raise InputError(f"Another process works on the job {folder}: wait for it, or stop it.") from None
         try:
-            if restart:
+            if restart and folder.exists():
+                _check_folder(folder)
                 with storing(f"remove the job folder {folder}"):
-                    shutil.rmtree(folder, ignore_errors=False) if folder.exists() else None
+                    shutil.rmtree(folder)
             _check_parameters(folder, parameters)
             journal = cls(folder)
             try:
@@ -128,6 +149,10 @@ class JobJournal:
         """Return the line of a unit that was made from these inputs, or None."""
         line = self._lines.get(unit)
         return line if line is not None and line["inputs"] == inputs else None
+
+    def last(self, unit: str) -> dict[str, Any] | None:
+        """Return the line of a unit, whatever it was made from, or None."""
+        return self._lines.get(unit)
 
     def made(self, unit: str) -> str:
         """Return the inputs with which a unit was done last, "" if it was not."""
@@ -143,31 +168,31 @@ class JobJournal:
         """
         line = {"unit": unit, "inputs": inputs, **values}
         with storing(f"write the journal {self._path}"):
-            self._stream.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
-            self._stream.flush()
-            os.fsync(self._stream.fileno())
+            self._file.append(json.dumps(line, separators=(",", ":")).encode())
         self._lines[unit] = line
         return line
 
     def close(self) -> None:
         """Close the file."""
-        self._stream.close()
+        self._file.close()
 
-    def _read(self) -> int:
-        """Read all whole lines and return how many bytes they are."""
-        if not self._path.exists():
-            return 0
-        data = self._path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        for number, text in enumerate(data[:whole].splitlines(), start=1):
+    def _read(self) -> None:
+        """Read all whole lines."""
+        data = self._path.read_bytes() if self._path.exists() else b""
+        for number, text in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), start=1):
             try:
                 line = json.loads(text)
                 self._lines[line["unit"]] = {**line, "inputs": str(line["inputs"])}
             except (ValueError, KeyError, TypeError) as error:
-                raise InputError(
+                raise DamagedJobError(
                     f"Line {number} of the journal {self._path} is damaged ({error}): begin anew with restart."
                 ) from error
-        return whole
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse to remove a folder that no job made."""
+    if not any((folder / name).exists() for name in (JOB_FILE, JOURNAL_FILE)) and any(folder.iterdir()):
+        raise InputError(f"{folder} is no folder of a job: move it away, or choose another output or label.")
 
 
 def _check_parameters(folder: Path, parameters: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ PlaneInput = tuple[int, str]  # number of a plane, digest of its objects
 Array = npt.NDArray[np.int64]
 
 
-def series_of_planes(planes: list[dict[str, int]], axis: str) -> list[list[int]]:
+def series_of_planes(planes: Sequence[dict[str, int]], axis: str) -> list[list[int]]:
     """Return the numbers of the planes that lie behind one another along an axis, one list for each series."""
     series: dict[tuple[int, ...], list[int]] = {}
     for number, index in enumerate(planes):

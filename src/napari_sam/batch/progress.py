@@ -20,6 +20,7 @@ PHASES = {  # for people
     "objects": "Settling objects",
     "overlaps": "Comparing planes",
     "links": "Linking planes",
+    "edits": "Looking for edits by hand",
     "labels": "Writing labels",
     "pyramid": "Coarser levels",
 }
@@ -41,8 +42,8 @@ class BatchProgress:
     ----------
     phase
         What is being done: "ready" (loading the model, looking at the image's brightness and the size of its
-        objects), "prompts", "tiles", "edges", "objects", "overlaps", "links", "labels", "pyramid", and
-        "finished" or "failed" at the end of an image.
+        objects), "prompts", "tiles", "edges", "objects", "overlaps", "links", "edits" (looking for what
+        people drew), "labels", "pyramid", and "finished" or "failed" at the end of an image.
     done, total
         Units of the phase; those of earlier runs are among the done.
     part

@@ -19,10 +19,10 @@ from napari_sam.io import prompt_table
 from napari_sam.io.label_store import labels_exist
 from napari_sam.io.large_image import LargeImage, LazyPlane, open_large_image
 from napari_sam.io.mask_entries import left_out
-from napari_sam.io.prompt_table import PromptRow, PromptTable, is_table, on_plane, read_prompt_table
-from napari_sam.io.zarr_location import is_remote
+from napari_sam.io.prompt_table import PromptRow, PromptTable, is_table, read_prompt_table
+from napari_sam.io.zarr_location import is_remote, join
 
-__all__ = ["check_prompts_source", "has_texts", "open_seeds", "prompts_of_plane"]
+__all__ = ["check_prompts_source", "has_texts", "open_seeds", "prompts_location", "prompts_of_plane"]
 
 BLOCK = 2048  # pixels a side that are read of seeds at once
 LARGEST_ID = 2**31 - 1
@@ -50,16 +50,16 @@ def check_prompts_source(settings: BatchSettings, image: LargeImage) -> str:
         warnings.warn(left_out(table.problems, settings.prompts), UserWarning, stacklevel=2)
     rows = table.rows
     for row in rows:
-        planes = [index for index in image.planes() if on_plane(row, index)]
-        if len(planes) != 1:
+        count = _count_planes(row, image)
+        if count != 1:
             said = ", ".join(f"{axis}={k}" for axis, k in zip("tz", row.plane, strict=True) if k is not None)
             there = ", ".join(f"{axis} from 0 to {image.sizes[axis] - 1}" for axis in image.stacked)
             raise InputError(
-                f"Object {row.object_id} of {settings.prompts} is on {len(planes) or 'no'} planes "
+                f"Object {row.object_id} of {settings.prompts} is on {count or 'no'} planes "
                 f"({said or 'no t, no z'}): name one plane in the columns t and z ({there or 'the image has but one'})."
             )
-    for index in image.planes():
-        _check_objects([row for row in rows if on_plane(row, index)], settings.prompts)
+    for group in _by_plane(rows, image.stacked).values():
+        _check_objects(group, settings.prompts)
     return hashlib.sha256(Path(settings.prompts).read_bytes()).hexdigest()
 
 
@@ -82,8 +82,7 @@ def open_seeds(prompts: str, image: LargeImage) -> LargeImage:
     InputError
         If there is none, or its planes are not those of the image.
     """
-    inside = bool(image.version) and "/" not in prompts and labels_exist(image.location, prompts)
-    location = f"{image.location.rstrip('/')}/labels/{prompts}" if inside else prompts
+    location = _seeds_location(prompts, image)
     try:
         seeds = open_large_image(location)
     except InputError as error:
@@ -100,6 +99,11 @@ def open_seeds(prompts: str, image: LargeImage) -> LargeImage:
     if seeds.dtype.kind not in "iu" or "c" in seeds.axes:
         raise InputError(f"The seeds {location} are no label image ({seeds.dtype}, axes {seeds.axes}): give integers.")
     return seeds.at_level(fitting[0])
+
+
+def prompts_location(settings: BatchSettings, image: LargeImage) -> str:
+    """Return where the prompts of a job lie: a table, or a label image of seeds."""
+    return settings.prompts if is_table(settings.prompts) else _seeds_location(settings.prompts, image)
 
 
 def prompts_of_plane(settings: BatchSettings, image: LargeImage, plane: int) -> Arrays:
@@ -119,7 +123,7 @@ def prompts_of_plane(settings: BatchSettings, image: LargeImage, plane: int) -> 
     """
     index = image.planes()[plane]
     if is_table(settings.prompts):
-        return _from_rows([row for row in _table(settings.prompts, image).rows if on_plane(row, index)])
+        return _from_rows(_rows_by_plane(settings.prompts, image).get(tuple(index.values()), ()))
     pixels = open_seeds(settings.prompts, image).plane(index)
     ids, boxes = _seed_boxes(pixels)
     if settings.seeds == "point":
@@ -132,13 +136,27 @@ def prompts_of_plane(settings: BatchSettings, image: LargeImage, plane: int) -> 
     }
 
 
+def _seeds_location(prompts: str, image: LargeImage) -> str:
+    inside = bool(image.version) and "/" not in prompts and labels_exist(image.location, prompts)
+    return join(image.location, "labels", prompts) if inside else prompts
+
+
 def _table(path: str, image: LargeImage) -> PromptTable:
     """Return the prompts of a table, read once as long as it stays as it is."""
+    return _read_table(path, image.shape, _written(path))
+
+
+def _rows_by_plane(path: str, image: LargeImage) -> dict[tuple[int, ...], list[PromptRow]]:
+    """Return the rows of a table by the index of their plane, sorted once as long as it stays as it is."""
+    return _sort_table(path, image.shape, _written(path), image.stacked)
+
+
+def _written(path: str) -> int:
     try:
         written = Path(path).stat().st_mtime_ns
     except OSError:  # reading it says what is wrong
         written = 0
-    return _read_table(path, image.shape, written)
+    return written
 
 
 @lru_cache(maxsize=1)
@@ -146,8 +164,34 @@ def _read_table(path: str, shape: tuple[int, int], _written: int) -> PromptTable
     return read_prompt_table(path, shape)
 
 
+@lru_cache(maxsize=1)
+def _sort_table(
+    path: str, shape: tuple[int, int], written: int, stacked: tuple[str, ...]
+) -> dict[tuple[int, ...], list[PromptRow]]:
+    return _by_plane(_read_table(path, shape, written).rows, stacked)
+
+
 def _sides(image: LargeImage) -> dict[str, int]:
     return {axis: side for axis, side in image.sizes.items() if axis != "c" and (axis in "yx" or side > 1)}
+
+
+def _count_planes(row: PromptRow, image: LargeImage) -> int:
+    """Return on how many planes a row is: on all where it does not say."""
+    said = dict(zip("tz", row.plane, strict=True))
+    count = 1
+    for axis in {*said, *image.stacked}:
+        side, number = image.sizes.get(axis, 1), said.get(axis)
+        count *= side if number is None else int(0 <= number < side)
+    return count
+
+
+def _by_plane(rows: Sequence[PromptRow], stacked: tuple[str, ...]) -> dict[tuple[int, ...], list[PromptRow]]:
+    """Group rows by the index of their plane along the stacked axes, of which each names one plane."""
+    planes: dict[tuple[int, ...], list[PromptRow]] = {}
+    for row in rows:
+        said = dict(zip("tz", row.plane, strict=True))
+        planes.setdefault(tuple(said.get(axis) or 0 for axis in stacked), []).append(row)
+    return planes
 
 
 def _check_objects(rows: Sequence[PromptRow], name: str) -> None:

@@ -164,9 +164,8 @@ def _write_durably(path: Path, data: bytes) -> None:
             os.fsync(stream.fileno())
         os.chmod(part, 0o644)
         os.replace(part, path)
-    except OSError:
-        os.remove(part)
-        raise
+    finally:
+        Path(part).unlink(missing_ok=True)
     if os.name == "posix":  # the new name is durable once the folder is
         folder = os.open(path.absolute().parent, os.O_RDONLY)
         try:

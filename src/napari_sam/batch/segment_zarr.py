@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +15,25 @@ import torch
 import napari_sam
 from napari_sam.batch.brightness import stack_normalization
 from napari_sam.batch.executor import Executor, fitting_threads, open_executor, pulsing
+from napari_sam.batch.hand_edits import find_edits
 from napari_sam.batch.job import run_job
 from napari_sam.batch.job_spec import JobSpec, fixed_threads
-from napari_sam.batch.journal import JobJournal, StorageError, job_folder, read_parameters
+from napari_sam.batch.journal import DamagedJobError, JobJournal, StorageError, job_folder, read_parameters
 from napari_sam.batch.object_scale import usual_object_size
 from napari_sam.batch.progress import BatchProgress, FailedUnit, getting_ready
-from napari_sam.batch.prompt_units import check_prompts_source
+from napari_sam.batch.prompt_units import check_prompts_source, prompts_location
 from napari_sam.batch.segmenters import ModelChoice, Segmenter, choose_model, open_segmenter
 from napari_sam.batch.tiles import plan_tiles
 from napari_sam.config.auto import AUTO_PRESETS, AutoSettings
 from napari_sam.config.batch import BatchSettings
 from napari_sam.errors import InputError
 from napari_sam.inference.normalization import Normalization
-from napari_sam.io.label_store import create_labels, labels_exist
+from napari_sam.io.label_group import find_group, plain_errors
+from napari_sam.io.label_store import create_labels, labels_drawn, labels_exist
 from napari_sam.io.large_image import LargeImage, LazyPlane, list_wells, open_large_image
+from napari_sam.io.output_place import keep_inputs, same_place
+from napari_sam.io.zarr_location import absolute, join
+from napari_sam.paths import local_path
 from napari_sam.pipeline.auto_segment import fitting_preset
 
 if TYPE_CHECKING:
@@ -36,6 +42,8 @@ if TYPE_CHECKING:
 MODEL_READY, BRIGHTNESS_READY = 0.3, 0.5  # shares of getting ready
 
 __all__ = ["BatchPlan", "plan_batch", "segment_zarr"]
+
+PATHS = ("checkpoint", "clip_checkpoint", "prompts")  # settings that people may begin with `~`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +66,7 @@ def segment_zarr(
     scheduler: str | None = None,
     scheduler_security: str | Path | Security | None = None,
     restart: bool = False,
+    replace_edits: bool = False,
     settings: BatchSettings | None = None,
     segmenter: Segmenter | None = None,
     **changes: Any,
@@ -82,7 +91,10 @@ def segment_zarr(
         How that scheduler lets us in: a YAML file with certificates (see `batch.cluster.read_security`), or a
         `distributed.Security`.
     restart
-        Forget what an earlier job did, and replace the labels.
+        Forget what an earlier job did, and replace its labels, unless they were edited since.
+    replace_edits
+        Replace also what people, or other programs, have drawn into the labels. Without it nothing that the job did not
+        write itself is ever changed: labels that are to be written anew but were edited are named, and stay.
     settings
         All settings; None for the defaults with the preset that fits the model.
     segmenter
@@ -99,7 +111,7 @@ def segment_zarr(
     ------
     InputError
         If source, output or a setting cannot be used, the job folder or the labels belong to a job with other
-        parameters, or there is no place left.
+        parameters, there is no place left, or edited labels would be replaced (`EditedLabelsError`).
     """
     given = {"model": model, "label": label, "mode": mode}
     changes |= {name: value for name, value in given.items() if value is not None}
@@ -119,7 +131,15 @@ def segment_zarr(
     ):
         for done, (location, place, name) in enumerate(plan.images):
             events = _segment_image(
-                location, place, chosen, weights, segmenter, executor, restart=restart, at_once=at_once
+                location,
+                place,
+                chosen,
+                weights,
+                segmenter,
+                executor,
+                restart=restart,
+                replace_edits=replace_edits,
+                at_once=at_once,
             )
             whole = len(plan.images)
             mine: tuple[FailedUnit, ...] = ()
@@ -150,11 +170,13 @@ def plan_batch(source: str | Path, output: str | Path | None, settings: BatchSet
     Raises
     ------
     InputError
-        If the source cannot be opened.
+        If the source cannot be opened, or is a plate whose files name paths outside of it.
     """
-    root, goal = str(source), None if output is None else str(output)
-    wells = list_wells(root)
-    images = tuple((place, _of_well(goal, place, wells), _well_name(place)) for place in wells)
+    root, goal = absolute(source), None if output is None else absolute(output)
+    if goal is not None and same_place(goal, root):  # however it is spelt
+        goal = None
+    fields = [(place, place[len(root) :].strip("/")) for place in list_wells(root)]
+    images = tuple((place, None if goal is None else join(goal, name), name) for place, name in fields)
     images = images or ((root, goal, ""),)
     tiles = pixels = 0
     for location, _, _ in images:
@@ -175,6 +197,7 @@ def _segment_image(
     *,
     restart: bool,
     at_once: int,
+    replace_edits: bool,
 ) -> Generator[BatchProgress, None, None]:
     image = _open(location, settings)
     if settings.link and settings.link not in image.stacked:
@@ -187,12 +210,11 @@ def _segment_image(
     if len(channels) > 3:
         raise InputError(f"{len(channels)} channels chosen: choose one, two or three.")
     place = output or image.location
-    folder = job_folder(image.location, output, settings.label).absolute()
-    if not restart and not folder.exists() and labels_exist(place, settings.label):
-        raise InputError(
-            f"{place} has labels {settings.label} that no job here made: choose another output or label, or "
-            "have them replaced with restart."
-        )
+    folder = job_folder(image.location, output, settings.label)
+    _check_output(place, folder, image, settings)
+    replaced = restart and (replace_edits or not labels_drawn(place, settings.label))
+    if not folder.exists() and not replaced and labels_exist(place, settings.label):
+        raise _foreign(place, settings.label)
     prompts = check_prompts_source(settings, image) if settings.mode == "prompts" else ""
     known = None if restart else read_parameters(folder)
     planes = [image.plane(index, channels or None) for index in image.planes()]
@@ -226,34 +248,32 @@ def _segment_image(
         channels=channels,
         run=f"{time.time_ns()}",
     )
+    own = restart and folder.exists()  # what is there is this job's, once it is known that nobody edited it
+    if own and not replace_edits and labels_drawn(place, settings.label):
+        yield from _look_for_edits(replace(spec, run=f"{spec.run}-before"), executor)
     with JobJournal.opened(spec.folder, parameters, restart=restart) as journal:
         made = journal.made("output")
         if not made or not labels_exist(spec.output, settings.label):
+            if not (own or replace_edits) and labels_drawn(place, settings.label):
+                raise _foreign(place, settings.label)
             create_labels(image, output, settings.label, overwrite=True)
             journal.write("output", str(int(made or 0) + 1))  # what was written before is gone
-        yield from run_job(spec, journal, executor, parameters)
+        yield from run_job(spec, journal, executor, parameters, replace_edits=replace_edits)
 
 
 def _settings(settings: BatchSettings | None, changes: dict[str, Any]) -> BatchSettings:
     if settings is None:
         model = str(changes.get("model", "cells"))
         settings = BatchSettings(auto=AutoSettings(**AUTO_PRESETS[fitting_preset(model)]))
-    return settings.changed(**changes)
+    settings = settings.changed(**changes)
+    paths = {name: str(local_path(getattr(settings, name))) for name in PATHS if getattr(settings, name)[:1] == "~"}
+    return settings.changed(**paths)
 
 
 def _open(location: str, settings: BatchSettings) -> LargeImage:
     if settings.pixel_size:
         return open_large_image(location, pixel_size=settings.pixel_size)
     return open_large_image(location, level=settings.level)
-
-
-def _of_well(output: str | None, place: str, wells: Sequence[str]) -> str | None:
-    return None if output is None else f"{output.rstrip('/')}/{_well_name(place)}"
-
-
-def _well_name(place: str) -> str:
-    """Return "B/03/0", row, column and field, of the location of a well's image."""
-    return "/".join(place.replace("\\", "/").rstrip("/").split("/")[-3:])
 
 
 def _of_item(unit: FailedUnit, name: str) -> FailedUnit:
@@ -295,6 +315,53 @@ def _tiles_at_once(settings: BatchSettings, weights: ModelChoice | None) -> int:
     if weights is None or weights.load().device.type != "cpu":
         return 1
     return fitting_threads(settings.threads)
+
+
+def _look_for_edits(spec: JobSpec, executor: Executor) -> Iterator[BatchProgress]:
+    """Look at all labels of a job that is to be forgotten.
+
+    Raises
+    ------
+    EditedLabelsError
+        If they were edited.
+    InputError
+        If the job's files do not tell, or another process works on it.
+    """
+    try:
+        known = read_parameters(spec.folder) or {}
+        sizes = known["source"]["sizes"]  # those of the labels; the image, or its level, may be another one today
+        order = [axis for axis in sizes if axis not in "cyx"]
+        planes = [dict(zip(order, at, strict=True)) for at in product(*(range(sizes[axis]) for axis in order))]
+        with JobJournal.opened(spec.folder, known, restart=False) as journal:
+            output = journal.made("output")
+            if not output:  # the labels are older than the job
+                raise _foreign(spec.output, spec.settings.label)
+            blocks = [(*plane, region) for plane in enumerate(planes) for region in spec.labels.regions(0)]
+            for done in find_edits(spec, journal, executor, output, blocks):
+                yield BatchProgress(phase="edits", done=done, total=len(blocks))
+    except (KeyError, TypeError, DamagedJobError) as error:
+        raise InputError(
+            f"The job {spec.folder} does not tell which of the labels {spec.settings.label} of {spec.output} were "
+            "edited by hand: choose another label, or have them all replaced with restart and replace-edits."
+        ) from error
+
+
+def _foreign(place: str, label: str) -> InputError:
+    return InputError(
+        f"{place} has labels {label} that no job here made: choose another output or label, or have them replaced "
+        "with restart and replace-edits."
+    )
+
+
+def _check_output(place: str, folder: Path, image: LargeImage, settings: BatchSettings) -> None:
+    """Check, before anything is written, that labels can be made, and that they replace nothing that is read."""
+    read = [image.location, *filter(None, (settings.checkpoint, settings.clip_checkpoint))]
+    if settings.mode == "prompts":
+        read.append(prompts_location(settings, image))
+    keep_inputs(join(place, "labels", settings.label), read)
+    keep_inputs(folder, read, "files of the job")
+    with plain_errors(place, "write to"):
+        find_group(place)
 
 
 def _identity(image: LargeImage) -> dict[str, Any]:

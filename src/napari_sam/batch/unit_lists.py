@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from napari_sam.batch.hand_edits import block_key
 from napari_sam.batch.job_spec import JobSpec, plane_name, region_name
 from napari_sam.batch.journal import digest_of
 from napari_sam.batch.phases import Unit
@@ -19,7 +20,6 @@ PLANES_AT_ONCE = 32  # whose overlaps one unit counts
 
 def prompt_units(spec: JobSpec) -> list[Unit]:
     """List the planes whose prompts are collected."""
-    planes = spec.image.planes()
     return [
         Unit(
             key=f"prompts {plane}",
@@ -28,23 +28,31 @@ def prompt_units(spec: JobSpec) -> list[Unit]:
             arguments=(plane,),
             file=spec.file("prompts", plane),
         )
-        for plane, index in enumerate(planes)
+        for plane, index in enumerate(spec.planes)
     ]
 
 
 def tile_units(spec: JobSpec, prompts: list[str]) -> list[list[Unit]]:
-    """List the tiles of each plane; of planes whose prompts could not be read there are none."""
+    """List the tiles of each plane; of planes whose prompts could not be read there are none.
+
+    A tile is made from its own pixels; with prompts from those of the whole plane, since what a prompt lets the model
+    look at grows with the object.
+    """
     image = spec.image
     near = not is_remote(spec.source)  # asking for every chunk over the network would take too long
+    prompted = spec.settings.mode == "prompts"
     units = []
-    for plane, index in enumerate(image.planes()):
-        missing = spec.settings.mode == "prompts" and not prompts[plane]
+    for plane, index in enumerate(spec.planes):
+        missing = prompted and not prompts[plane]
+        whole = image.signature((0, 0, *image.shape), index) if near and prompted and not missing else ""
         units.append(
             [
                 Unit(
                     key=f"tiles {plane}-{tile.number}",
                     name=region_name(index, tile.box),
-                    inputs=digest_of(prompts[plane], image.signature(tile.box, index) if near else ""),
+                    inputs=digest_of(
+                        prompts[plane], image.signature(tile.box, index) if near and not prompted else whole
+                    ),
                     arguments=(plane, tile.number, prompts[plane]),
                     file=spec.file("tiles", plane, tile.number),
                 )
@@ -61,7 +69,7 @@ def edge_units(spec: JobSpec, plane: int, digests: list[str]) -> list[Unit]:
     for one, other in tile_pairs(tiles):
         if digests[one] and digests[other]:
             later.setdefault(one, []).append(other)
-    index = spec.image.planes()[plane]
+    index = spec.planes[plane]
     return [
         Unit(
             key=f"edges {plane}-{one}",
@@ -78,7 +86,7 @@ def object_unit(spec: JobSpec, plane: int, tiles: list[str], edges: list[tuple[i
     """Return the unit that decides the objects of a plane, of the tiles and comparisons that did not fail."""
     known = tuple((number, digest) for number, digest in enumerate(tiles) if digest)
     compared = tuple((number, digest) for number, digest in edges if digest)
-    index = spec.image.planes()[plane]
+    index = spec.planes[plane]
     return Unit(
         key=f"objects {plane}",
         name=f"objects{' of ' if index else ''}{plane_name(index)}",
@@ -91,9 +99,9 @@ def object_unit(spec: JobSpec, plane: int, tiles: list[str], edges: list[tuple[i
 def overlap_units(spec: JobSpec, number: int, series: list[int], resolved: list[str]) -> list[Unit]:
     """List the blocks of a series of planes, some planes at a time, in which overlaps are counted."""
     units: list[Unit] = []
-    index = spec.image.planes()
+    index = spec.planes
     known = [plane for plane in series if resolved[plane]]
-    regions = [region for place, region in spec.labels.blocks(0) if _same(place, index[series[0]])]
+    regions = spec.labels.regions(0)
     back = spec.settings.link_gap + 1
     for start in range(0, len(known), PLANES_AT_ONCE):
         first = min(back, start)
@@ -112,18 +120,34 @@ def overlap_units(spec: JobSpec, number: int, series: list[int], resolved: list[
     return units
 
 
-def paint_units(spec: JobSpec, output: str, resolved: list[str], links: dict[int, tuple[int, str]]) -> list[Unit]:
-    """List the blocks of the labels; `output` tells apart labels that were made anew."""
+def paint_units(
+    spec: JobSpec, output: str, resolved: list[str], links: dict[int, tuple[int, str]], offsets: list[int]
+) -> list[Unit]:
+    """List the blocks of the labels.
+
+    Parameters
+    ----------
+    spec
+        Of the job.
+    output
+        Tells apart labels that were made anew.
+    resolved
+        Digest of the objects of each plane.
+    links
+        Number of the series and digest of its links, by plane.
+    offsets
+        For each plane what is added to its ids.
+    """
     units = []
     for plane, index, region in _blocks(spec, 0):
         if resolved[plane]:
             linked = (links[plane],) if plane in links else ()
             units.append(
                 Unit(
-                    key=f"labels {plane} {region}",
+                    key=block_key(plane, region),
                     name=f"labels of {region_name(index, region)}",
-                    inputs=digest_of(output, resolved[plane], str(linked)),
-                    arguments=(plane, region, resolved[plane], linked),
+                    inputs=digest_of(output, resolved[plane], str(linked), str(offsets[plane])),
+                    arguments=(plane, region, resolved[plane], linked, offsets[plane], output),
                 )
             )
     return units
@@ -144,10 +168,6 @@ def level_units(spec: JobSpec, level: int, below: str) -> list[Unit]:
 
 def _blocks(spec: JobSpec, level: int) -> Iterator[tuple[int, dict[str, int], Any]]:
     """Yield number of the plane, its index and the region of each block of a level."""
-    numbers = {tuple(sorted(index.items())): number for number, index in enumerate(spec.image.planes())}
+    numbers = {tuple(sorted(index.items())): number for number, index in enumerate(spec.planes)}
     for index, region in spec.labels.blocks(level):
         yield numbers[tuple(sorted(index.items()))], index, region
-
-
-def _same(one: dict[str, int], other: dict[str, int]) -> bool:
-    return sorted(one.items()) == sorted(other.items())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_sam.batch.hand_edits import note_writing
 from napari_sam.batch.job_spec import JobSpec, Region, fixed_threads, plane_name
 from napari_sam.batch.journal import StorageError, digest_of, storing
 from napari_sam.batch.objects import EDGES, OBJECTS, OWNERS, Table, pair_edges, tile_objects
@@ -55,7 +56,7 @@ def segment_tile(spec: JobSpec, plane: int, tile: int, prompts: str) -> Result:
     path = spec.file("tiles", plane, tile)
     with storing(f"write {path}"):
         digest = write_records(path, found.records, **columns)
-    index = plane_name(spec.image.planes()[plane])
+    index = plane_name(spec.planes[plane])
     problems = [
         asdict(FailedUnit(name=f"object {number}{f' of plane {index}' if index else ''}", reason=reason))
         for number, reason in found.problems.items()
@@ -79,7 +80,7 @@ def resolve_plane(spec: JobSpec, plane: int, tiles: Digests, edges: Digests) -> 
     numbers, digests = [number for number, _ in tiles], [digest for _, digest in tiles]
     of_tiles = {"tiles": np.array(numbers, np.int64), "digests": np.array(digests, "U64")}
     if spec.settings.mode == "prompts":
-        return _saved(spec, "objects", (plane,), {"owners": _with_their_ids(spec, plane, tiles), **of_tiles})
+        return _objects(spec, plane, owners=_with_their_ids(spec, plane, tiles), **of_tiles)
     plan, shape = spec.tiles(plane), spec.image.shape
     objects = [tile_objects(spec.records(plane, number, digest), plan[number], shape) for number, digest in tiles]
     shared = [spec.arrays("edges", plane, number, digest=digest)["edges"] for number, digest in edges]
@@ -88,7 +89,7 @@ def resolve_plane(spec: JobSpec, plane: int, tiles: Digests, edges: Digests) -> 
     )
     if spec.settings.mode == "text":
         of_tiles["texts"] = _texts_of(spec, plane, tiles, owners)
-    return _saved(spec, "objects", (plane,), {"owners": owners, **of_tiles})
+    return _objects(spec, plane, owners=owners, **of_tiles)
 
 
 def paint_plane(
@@ -104,19 +105,39 @@ def paint_plane(
     return paint(region, owners, lambda number: spec.records(plane, number, digests[number]))
 
 
-def paint_block(spec: JobSpec, plane: int, region: Region, objects: str, links: Digests) -> Result:
-    """Write one block of the labels; `links` names the file of the linked ids, if there is one."""
+def paint_block(
+    spec: JobSpec, plane: int, region: Region, objects: str, links: Digests, offset: int, output: str
+) -> Result:
+    """Write one block of the labels.
+
+    Parameters
+    ----------
+    spec
+        Of the job.
+    plane, region
+        Of the block.
+    objects
+        Digest of the plane's objects.
+    links
+        Number and digest of the file of the linked ids, if there is one.
+    offset
+        Added to all ids, so that they are those of one object in the whole image.
+    output
+        Tells apart labels that were made anew.
+    """
     lookup = None
     for series, digest in links:
         lookup = spec.arrays("links", series, digest=digest)[f"plane{plane}"]
     labels = paint_plane(spec, plane, region, objects, lookup)
-    _kept(lambda: spec.labels.write(spec.image.planes()[plane], region, labels))
-    return {"digest": digest_array(labels)}
+    labels[labels > 0] += offset
+    note_writing(spec, plane, region, output, labels)
+    _kept(lambda: spec.labels.write(spec.planes[plane], region, labels))
+    return {"digest": digest_array(labels), "output": output}
 
 
 def build_block(spec: JobSpec, level: int, plane: int, region: Region, inputs: str) -> Result:
     """Write one block of a coarser level."""
-    _kept(lambda: spec.labels.build_level(level, spec.image.planes()[plane], region))
+    _kept(lambda: spec.labels.build_level(level, spec.planes[plane], region))
     return {"digest": digest_of(inputs, str(level), str(region))}
 
 
@@ -145,6 +166,12 @@ def _texts_of(spec: JobSpec, plane: int, tiles: Digests, owners: Table) -> npt.N
         if mine.any():
             texts[mine] = spec.records(plane, number, digest).columns["text"][owners["number"][mine]]
     return texts
+
+
+def _objects(spec: JobSpec, plane: int, **arrays: Any) -> Result:
+    """Save the objects of a plane, and say how many there are and what their highest id is."""
+    ids = np.unique(arrays["owners"]["id"])
+    return _saved(spec, "objects", (plane,), arrays) | {"objects": len(ids), "highest": int(ids.max(initial=0))}
 
 
 def _saved(spec: JobSpec, kind: str, numbers: Sequence[int], arrays: dict[str, Any]) -> Result:

@@ -11,8 +11,9 @@ from typing import Any
 import typer
 
 from napari_sam.errors import InputError
+from napari_sam.paths import local_path
 
-__all__ = ["numbers", "plain_warnings", "setting_values", "stretch"]
+__all__ = ["at_home", "numbers", "plain_warnings", "setting_values", "stretch"]
 
 
 def numbers(text: str, kind: type, option: str) -> tuple[Any, ...]:
@@ -44,6 +45,12 @@ def stretch(text: str) -> str | tuple[float, float]:
     if len(values) != 2:
         raise InputError(f"--normalization is {text!r}: give auto, none or LOW,HIGH.")
     return values[0], values[1]
+
+
+def at_home(argument: str) -> str:
+    """Return a word of the command line with `~/` as the home folder, which shells leave in `--option=~/file`."""
+    name, sign, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return f"{name}{sign}{local_path(value)}" if value.startswith(("~/", "~\\")) else argument
 
 
 def setting_values(pairs: Sequence[str], settings: type) -> dict[str, Any]:

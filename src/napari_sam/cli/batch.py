@@ -48,7 +48,10 @@ def batch(
         Path | None, typer.Option(help="YAML with the certificates by which that scheduler lets you in.")
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads of each worker; part of the result.")] = 1,
-    restart: Annotated[bool, typer.Option("--restart", help="Begin anew: forget the job, replace labels.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew: forget the job, replace its labels.")] = False,
+    replace_edits: Annotated[
+        bool, typer.Option("--replace-edits", help="Replace also labels that were edited by hand.")
+    ] = False,
     tile: Annotated[int, typer.Option(help="Side of the tiles in pixels.")] = 2048,
     overlap: Annotated[int, typer.Option(help="Overlap of tiles; above the size of the largest object.")] = 192,
     link: Annotated[str, typer.Option(help="Axis along which objects become one: z or t.")] = "",
@@ -106,6 +109,7 @@ def batch(
         scheduler=scheduler,
         scheduler_security=scheduler_security,
         restart=restart,
+        replace_edits=replace_edits,
         settings=settings,
     )
     try:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import typer
 
 import napari_sam
-from napari_sam.cli.arguments import plain_warnings
+from napari_sam.cli.arguments import at_home, plain_warnings
 from napari_sam.cli.auto import auto
 from napari_sam.cli.batch import batch
 from napari_sam.cli.demo import demo
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     verbose = "--verbose" in arguments
-    arguments = [argument for argument in arguments if argument != "--verbose"]
+    arguments = [at_home(argument) for argument in arguments if argument != "--verbose"]
     command = typer.main.get_command(app)
     try:
         with plain_warnings():
@@ -89,6 +89,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         else:
             typer.echo(str(error), err=True)
+        return 2
+    except OSError as error:  # a disk that is full or gone, whatever was being read or written
+        if verbose:
+            traceback.print_exc()
+        else:
+            where = f" at {error.filename}" if error.filename else ""
+            typer.echo(
+                f"The system refused to go on{where} ({error.strerror or error}): check disk and folders.", err=True
+            )
         return 2
     except MemoryError as error:
         if verbose:

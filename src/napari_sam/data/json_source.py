@@ -21,6 +21,7 @@ from napari_sam.io.coco_masks import annotation_record, coco_annotations
 from napari_sam.io.images import read_image
 from napari_sam.io.mask_entries import MaskEntries, gather, left_out
 from napari_sam.ops.mask_record import MaskRecord
+from napari_sam.paths import local_path
 
 __all__ = ["ListedImage", "list_json", "list_sa1b", "paint_masks"]
 
@@ -68,7 +69,7 @@ def list_json(path: Path, source: str, *, images: str = "", channels: tuple[int,
         return [_sa1b_image(path, content, source, channels)], []
     if not isinstance(content, Mapping) or not {"images", "annotations"} <= set(content):
         raise InputError(f"{path} is no COCO or SA-1B JSON: it needs annotations, and images or image.")
-    folders = [Path(images)] if images else [path.parent, path.parent / "images", path.parent.parent / "images"]
+    folders = [local_path(images)] if images else [path.parent, path.parent / "images", path.parent.parent / "images"]
     try:
         return _coco_images(content, path, folders, source, channels)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

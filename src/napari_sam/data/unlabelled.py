@@ -14,6 +14,7 @@ from napari_sam.data.sample_store import CACHE_BYTES, SampleCache, SampleStore
 from napari_sam.data.sources import raise_problems
 from napari_sam.errors import InputError
 from napari_sam.io.images import image_shape, read_image
+from napari_sam.paths import local_path
 
 __all__ = ["load_unlabelled"]
 
@@ -52,7 +53,7 @@ def load_unlabelled(
     problems: list[str] = []
     for source in sources:
         try:
-            files = _files(Path(source))
+            files = _files(local_path(source))
         except InputError as error:
             problems.append(str(error))
             continue

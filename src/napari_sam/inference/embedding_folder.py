@@ -18,6 +18,7 @@ from napari_sam.inference.picture import Picture
 from napari_sam.inference.store_identity import identity_of
 from napari_sam.model.folders import cache_folder
 from napari_sam.model.sam import Sam
+from napari_sam.paths import local_path
 
 __all__ = ["DEFAULT_LIMIT", "embedding_folder", "evict", "open_store"]
 
@@ -28,7 +29,7 @@ SPARED_SECONDS = 600.0  # stores used so recently are somebody's
 def embedding_folder() -> Path:
     """Return where stores lie: the environment's `NAPARI_SAM_EMBEDDINGS`, or a folder beside the downloaded models."""
     chosen = os.environ.get("NAPARI_SAM_EMBEDDINGS")
-    return Path(chosen) if chosen else cache_folder().parent / "embeddings"
+    return local_path(chosen) if chosen else cache_folder().parent / "embeddings"
 
 
 def open_store(

@@ -23,6 +23,7 @@ from napari_sam.inference.normalization import Normalization
 from napari_sam.inference.store_codec import PRECISIONS, from_bits, rounded, to_bits, width_of
 from napari_sam.inference.store_identity import StoreIdentity, identity_of
 from napari_sam.model.sam import ImageEmbedding, Sam
+from napari_sam.paths import local_path
 from napari_sam.types import Window
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class EmbeddingStore:
         signature: Signature | None = None,
         read_only: bool = False,
     ) -> None:
-        self.path = Path(path)
+        self.path = local_path(path)
         self.identity = identity
         self.lattice = lattice
         self.signature = signature

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from napari_sam.errors import InputError
+from napari_sam.paths import local_path
 
 __all__ = ["check_output", "image_shape", "read_image", "read_labels", "write_labels"]
 
@@ -38,7 +39,7 @@ def read_image(path: str | Path, plane: tuple[int, ...] | None = None) -> npt.ND
     InputError
         If the file is missing, unreadable or of an unknown kind, or the plane does not fit.
     """
-    path = Path(path)
+    path = local_path(path)
     if any(part.endswith(".zarr") for part in path.parts):
         return _pick_plane(_open_zarr(path), plane, path)
     if not path.is_file():
@@ -69,7 +70,7 @@ def image_shape(path: str | Path) -> tuple[int, ...]:
     InputError
         If the file is missing, unreadable or of an unknown kind.
     """
-    path = Path(path)
+    path = local_path(path)
     suffix = path.suffix.lower()
     if path.is_file() and suffix in PICTURES:
         return _read(path, _picture_shape)
@@ -90,7 +91,7 @@ def write_labels(path: str | Path, labels: npt.NDArray[Any]) -> None:
     InputError
         If the extension is unknown, the folder is missing, or the labels do not fit.
     """
-    path = Path(path)
+    path = local_path(path)
     check_output(path)
     top = int(labels.max()) if labels.size else 0
     small = labels.astype(np.uint16 if top < 2**16 else np.uint32)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.errors import InputError
+from napari_sam.io.line_file import LineFile
+from napari_sam.paths import local_path
 
 __all__ = ["VERSION", "Journal", "digest_array", "pack_array", "read_journal", "unpack_array"]
 
@@ -35,10 +36,10 @@ class Journal:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = local_path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = self.path.open("a", encoding="utf-8")
+            self._file = LineFile(self.path)
         except OSError as error:
             raise InputError(
                 f"Cannot write the journal {self.path} ({error.strerror}): choose another folder."
@@ -50,18 +51,16 @@ class Journal:
         Raises
         ------
         InputError
-            If the disk does not take it.
+            If the disk does not take it; the file is as it was before, and later events may be written.
         """
         try:
-            self._stream.write(json.dumps(event, separators=(",", ":")) + "\n")
-            self._stream.flush()
-            os.fsync(self._stream.fileno())
+            self._file.append(json.dumps(event, separators=(",", ":")).encode())
         except OSError as error:
             raise InputError(f"Cannot write the journal {self.path} ({error.strerror}): free some space.") from error
 
     def close(self) -> None:
         """Close the file."""
-        self._stream.close()
+        self._file.close()
 
 
 def read_journal(path: str | Path) -> list[dict[str, Any]]:
@@ -72,7 +71,7 @@ def read_journal(path: str | Path) -> list[dict[str, Any]]:
     InputError
         If the file is missing, a line is damaged, or it is no journal of a known version.
     """
-    path = Path(path)
+    path = local_path(path)
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError as error:

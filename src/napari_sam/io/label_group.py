@@ -19,6 +19,8 @@ __all__ = [
     "consolidate_again",
     "disk_error",
     "drop_chunks",
+    "find_group",
+    "holds_pixels",
     "is_finished",
     "make_group",
     "ome_version",
@@ -58,6 +60,18 @@ def make_group(location: str) -> Any:
     """
     import zarr
 
+    found = find_group(location)
+    return zarr.open_group(location, mode="w-", zarr_format=3) if found is None else found
+
+
+def find_group(location: str) -> Any:
+    """Open a group to write to, None where there is nothing yet and one can be made.
+
+    Raises
+    ------
+    InputError
+        If the place holds something else, or is one of those that cannot be written to.
+    """
     if ".zip" in location:
         raise InputError(f"Labels cannot be added to the zip file {location}: give an output folder (-o OUT.zarr).")
     if location.startswith(("http://", "https://")):
@@ -68,7 +82,7 @@ def make_group(location: str) -> Any:
         path = Path(location)
         if not is_remote(location) and (path.is_file() or (path.is_dir() and any(path.iterdir()))):
             raise InputError(f"{location} exists and is no OME-Zarr group: give another output.") from None
-        return zarr.open_group(location, mode="w-", zarr_format=3)
+        return None
     except (FileExistsError, NotADirectoryError, ValueError) as error:  # a file, or an array
         raise InputError(f"{location} exists and is no OME-Zarr group: give another output.") from error
 
@@ -89,6 +103,21 @@ def consolidate_again(group: Any) -> None:
 def is_finished(group: Any, path: str) -> bool:
     """Return whether there is a label image that was wholly made: its metadata are written last."""
     return path in group and "multiscales" in ome_attributes(group[path])
+
+
+def holds_pixels(group: Any, path: str) -> bool:
+    """Return whether any array inside of a group has pixels; one of background alone has no files of them."""
+    import zarr
+    from zarr.core.sync import collect_aiterator
+
+    node = group.get(path)
+    arrays = [node] if isinstance(node, zarr.Array) else [] if node is None else [each for _, each in node.arrays()]
+    metadata = ("zarr.json", ".zarray", ".zattrs", ".zgroup")
+    return any(
+        not key.endswith(metadata)
+        for array in arrays
+        for key in collect_aiterator(array.store.list_prefix(f"{array.path}/"))
+    )
 
 
 def drop_chunks(array: Any, slices: Sequence[slice]) -> bool:

@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from napari_sam.errors import InputError
 from napari_sam.io.images import read_image
+from napari_sam.paths import local_path
 
 __all__ = ["LARGEST_ID", "as_labels", "check_label_ids", "label_numbers", "read_labels", "read_mask"]
 
@@ -36,7 +37,7 @@ def read_labels(path: str | Path, plane: tuple[int, ...] | None = None) -> npt.N
     InputError
         As `read_image`, or if the values are not labels.
     """
-    return as_labels(_read_numbers(Path(path), plane), path)
+    return as_labels(_read_numbers(local_path(path), plane), path)
 
 
 def read_mask(path: str | Path) -> npt.NDArray[np.bool_]:
@@ -47,7 +48,7 @@ def read_mask(path: str | Path) -> npt.NDArray[np.bool_]:
     InputError
         As `read_image`, or if the picture has colours.
     """
-    values = _one_channel(_read_numbers(Path(path), None))
+    values = _one_channel(_read_numbers(local_path(path), None))
     if values.ndim != 2:
         raise InputError(f"{path} has shape {values.shape}: a mask is (H, W), of one channel.")
     return np.nan_to_num(values, nan=0) > 0 if values.dtype.kind in "if" else values != 0

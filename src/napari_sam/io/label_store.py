@@ -17,6 +17,7 @@ from napari_sam.io.label_group import (
     consolidate_again,
     disk_error,
     drop_chunks,
+    holds_pixels,
     is_finished,
     make_group,
     ome_version,
@@ -28,9 +29,10 @@ from napari_sam.io.label_metadata import describe_labels, level_count, set_color
 from napari_sam.io.label_pyramid import LevelPlan, coarsen, create_level, plan_levels
 from napari_sam.io.large_image import LargeImage
 from napari_sam.io.ome_metadata import ome_attributes
+from napari_sam.io.output_place import inside
 from napari_sam.io.zarr_location import absolute, is_remote, join
 
-__all__ = ["LabelStore", "create_labels", "labels_exist", "open_labels"]
+__all__ = ["LabelStore", "create_labels", "labels_drawn", "labels_exist", "open_labels"]
 
 Region = tuple[int, int, int, int]
 PROVENANCE = "napari_sam"
@@ -75,16 +77,20 @@ class LabelStore:
 
         Planes come as stored, the last axis fastest, in each the regions row by row.
         """
+        regions = self.regions(level)
+        planes = product(*(range(side) for side in self.levels[level].shape[:-2]))
+        return [(dict(zip(self.axes, plane, strict=False)), region) for plane in planes for region in regions]
+
+    def regions(self, level: int = 0) -> list[Region]:
+        """Return the regions of `blocks` of any one plane, row by row."""
         array = self.levels[level]
         sides = array.shards or [max(1, SHARD // side) * side for side in array.chunks]
         (height, width), (tall, wide) = array.shape[-2:], sides[-2:]
-        regions = [
+        return [
             (row, col, min(row + tall, height), min(col + wide, width))
             for row in range(0, height, tall)
             for col in range(0, width, wide)
         ]
-        planes = product(*(range(side) for side in array.shape[:-2]))
-        return [(dict(zip(self.axes, plane, strict=False)), region) for plane in planes for region in regions]
 
     def write(self, plane: Mapping[str, int], region: Region, labels: npt.NDArray[Any]) -> None:
         """Write (h, w) labels to a region of a plane of the finest level; on disk for good when it returns.
@@ -214,7 +220,7 @@ def create_labels(
     location = absolute(image.location if output is None else output)
     with plain_errors(location, "write to"):
         group = make_group(location)
-        if not overwrite and is_finished(group, FOLDER + name):
+        if not overwrite and (is_finished(group, FOLDER + name) or holds_pixels(group, FOLDER + name)):
             raise InputError(
                 f"{location} has labels {name} already: give another name, or have them replaced (--restart)."
             )
@@ -258,7 +264,7 @@ def open_labels(location: str | Path, name: str, mode: str = "r+") -> LabelStore
         location=location,
         name=name,
         axes=tuple(axis["name"] for axis in entry["axes"]),
-        levels=tuple(labels[dataset["path"]] for dataset in entry["datasets"]),
+        levels=tuple(labels[inside(labels.name, dataset["path"])] for dataset in entry["datasets"]),
     )
 
 
@@ -266,6 +272,14 @@ def labels_exist(location: str | Path, name: str) -> bool:
     """Return whether a place has finished labels of that name; what a killed `create_labels` left does not count."""
     try:
         return is_finished(open_group(absolute(location), "r"), FOLDER + name)
+    except (OSError, ValueError):  # no such place, or an array
+        return False
+
+
+def labels_drawn(location: str | Path, name: str) -> bool:
+    """Return whether a place has labels of that name, finished or not, with anything in them."""
+    try:
+        return holds_pixels(open_group(absolute(location), "r"), FOLDER + name)
     except (OSError, ValueError):  # no such place, or an array
         return False
 

@@ -16,6 +16,7 @@ from napari_sam.io.chunk_signature import chunk_signature
 from napari_sam.io.image_level import ImageLevel, check_axes, guess_axes, nearest_level
 from napari_sam.io.lazy_plane import LazyPlane
 from napari_sam.io.ome_metadata import is_plate, ome_attributes, read_ome_image, well_paths
+from napari_sam.io.output_place import inside
 from napari_sam.io.tiff_levels import read_tiff_levels
 from napari_sam.io.zarr_location import absolute, is_remote, join, open_node, refused, transport_errors
 
@@ -214,7 +215,7 @@ def list_wells(location: str | Path) -> list[str]:
     Raises
     ------
     InputError
-        If there is no Zarr, or the plate's metadata is damaged.
+        If there is no Zarr, or the plate's metadata is damaged or leads out of it.
     """
     location = absolute(location)
     if _is_tiff(location):
@@ -224,10 +225,12 @@ def list_wells(location: str | Path) -> list[str]:
         return []
     try:
         return [
-            join(location, well, str(field["path"]))
-            for well in well_paths(group)
+            join(location, well, inside(f"{location}/{well}", field["path"]))
+            for well in (inside(location, path) for path in well_paths(group))
             for field in ome_attributes(group[well])["well"]["images"]
         ]
+    except InputError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"The plate {location} has damaged metadata ({error}): write it anew.") from error
     except transport_errors() as error:

@@ -15,6 +15,7 @@ from napari_sam.io.mask_entries import DAMAGED, MaskEntries, left_out
 from napari_sam.io.mask_fields import MaskRows
 from napari_sam.io.roi_masks import decode_rois, encode_rois
 from napari_sam.ops.mask_record import MaskRecord
+from napari_sam.paths import local_path
 
 __all__ = ["DECODE", "MASK_FORMATS", "check_mask_output", "read_mask_entries", "read_masks", "write_masks"]
 
@@ -51,7 +52,7 @@ def write_masks(
     InputError
         If the extension is unknown, the records do not belong together, or the file cannot be written.
     """
-    path = Path(path)
+    path = local_path(path)
     check_mask_output(path)
     shapes = {tuple(record.image_shape) for record in records} | ({tuple(shape)} if shape else set())
     if len(shapes) != 1:
@@ -89,7 +90,7 @@ def read_mask_entries(path: str | Path, shape: tuple[int, int]) -> MaskEntries:
         If the extension is unknown, the file is missing or damaged, or belongs to an image of another size, or no entry
         can be used.
     """
-    path = Path(path)
+    path = local_path(path)
     suffix = _suffix(path, "read masks from")
     try:
         return DECODE[suffix](path.read_bytes(), (int(shape[0]), int(shape[1])))
@@ -105,8 +106,8 @@ def read_mask_entries(path: str | Path, shape: tuple[int, int]) -> MaskEntries:
 
 def check_mask_output(path: str | Path) -> None:
     """Check that masks can be written to `path`, before any work is done; raise InputError if not."""
-    _suffix(Path(path), "write masks to")
-    check_folder(Path(path))
+    _suffix(local_path(path), "write masks to")
+    check_folder(local_path(path))
 
 
 def _suffix(path: Path, doing: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from napari_sam.errors import InputError
 from napari_sam.io.image_level import AXES, ImageLevel, check_axes
+from napari_sam.io.output_place import inside
 from napari_sam.io.zarr_location import refused, transport_errors
 
 __all__ = ["OmeImage", "is_plate", "ome_attributes", "read_ome_image", "well_paths"]
@@ -46,7 +47,7 @@ def read_ome_image(group: Any, location: str) -> OmeImage:
     steps = "coordinateTransformations"
     try:
         image = attributes["multiscales"][0]
-        arrays = [group[dataset["path"]] for dataset in image["datasets"]]
+        arrays = [group[inside(location, dataset["path"])] for dataset in image["datasets"]]
         rows = _axis_rows(image, arrays[0].ndim)
         axes = check_axes([str(row["name"]) for row in rows], [tuple(array.shape) for array in arrays], location)
         levels = tuple(

@@ -1,20 +1,15 @@
-"""Where files are read and written: paths as people spell them, no output over an input, none out of a folder."""
+"""Where files are read and written: no output over an input, no path in a file out of its folder."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from napari_sam.errors import InputError
+from napari_sam.paths import file_path
 
-__all__ = ["inside", "keep_inputs", "local_path", "same_place"]
-
-
-def local_path(path: str | Path) -> Path:
-    """Return a path of this machine with `~` at its beginning as the home folder."""
-    return Path(os.path.expanduser(path))
+__all__ = ["inside", "keep_inputs", "same_place"]
 
 
 def same_place(one: str | Path, other: str | Path) -> bool:
@@ -84,10 +79,8 @@ def inside(folder: str, path: object) -> str:
 
 def _local(location: str | Path) -> str | None:
     """Return the path of a location on this machine, None for that of another."""
-    text = str(location)
-    if text.lower().startswith("file://"):
-        return unquote(urlsplit(text).path)
-    return None if "://" in text else os.path.expanduser(text)
+    path = file_path(location) or str(location)
+    return None if "://" in path else os.path.expanduser(path)
 
 
 def _plain_url(location: str | Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from napari_sam.errors import InputError
+from napari_sam.io.atomic_file import write_whole
 from napari_sam.io.coco_masks import is_coco
 from napari_sam.io.csv_rows import CsvRow, csv_number, read_csv_rows
 from napari_sam.io.geojson_features import Feature, feature_polygons, read_features
@@ -21,6 +23,7 @@ from napari_sam.io.mask_files import DECODE
 from napari_sam.io.outlines import outline_to_record
 from napari_sam.io.roi_masks import holds_rois
 from napari_sam.ops.mask_record import MaskRecord
+from napari_sam.paths import local_path
 from napari_sam.types import Prompts
 
 __all__ = [
@@ -109,7 +112,7 @@ def read_prompt_table(path: str | Path, shape: tuple[int, int]) -> PromptTable:
         If the file cannot be read, or none of its entries is usable; the first is named.
     """
     readers = {".csv": _read_csv, ".geojson": _read_json, ".json": _read_json, ".zip": _read_zip}
-    table = _read(Path(path), readers, shape)
+    table = _read(local_path(path), readers, shape)
     if not table.rows:
         more = f" ({table.problems[0]})" if table.problems else ""
         raise InputError(f"There are no prompts in {path}{more}: give at least one point, box, polygon or text.")
@@ -133,13 +136,13 @@ def has_texts(path: str | Path) -> bool:
         content = json.loads(data)
         return not is_coco(content) and any(feature.properties.get("text") for feature in read_features(content))
 
-    return _read(Path(path), {".csv": in_csv, ".geojson": in_json, ".json": in_json, ".zip": lambda _: False})
+    return _read(local_path(path), {".csv": in_csv, ".geojson": in_json, ".json": in_json, ".zip": lambda _: False})
 
 
 def is_table(path: str) -> bool:
     """Tell whether a file is one that `read_prompt_table` reads, by its name; of zips, by what is in them."""
     if path.lower().endswith(".zip"):
-        return Path(path).is_file() and holds_rois(path)
+        return local_path(path).is_file() and holds_rois(path)
     return path.lower().endswith((".csv", ".geojson", ".json"))
 
 
@@ -194,19 +197,20 @@ def on_plane(row: PromptRow, index: Mapping[str, int]) -> bool:
 
 def write_prompt_csv(path: str | Path, prompts: Mapping[int, Prompts]) -> None:
     """Write points, boxes and texts of objects as a table that `read_prompt_table` reads; masks are left out."""
-    with Path(path).open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, COLUMNS)
-        writer.writeheader()
-        for number, what in prompts.items():
-            said = {"object_id": number, "text": what.text}
-            for (row, col), label in zip(what.points, what.labels, strict=True):
-                writer.writerow({**said, "kind": "point", "row": row, "col": col, "label": label})
-            if what.box is not None:
-                row0, col0, row1, col1 = what.box
-                corners = {"row": row0, "col": col0, "row1": row1, "col1": col1}
-                writer.writerow({**said, "kind": "box", **corners})
-            if what.text and replace(what, text="").empty:
-                writer.writerow({**said, "kind": "text"})
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, COLUMNS)
+    writer.writeheader()
+    for number, what in prompts.items():
+        said = {"object_id": number, "text": what.text}
+        for (row, col), label in zip(what.points, what.labels, strict=True):
+            writer.writerow({**said, "kind": "point", "row": row, "col": col, "label": label})
+        if what.box is not None:
+            row0, col0, row1, col1 = what.box
+            corners = {"row": row0, "col": col0, "row1": row1, "col1": col1}
+            writer.writerow({**said, "kind": "box", **corners})
+        if what.text and replace(what, text="").empty:
+            writer.writerow({**said, "kind": "text"})
+    write_whole(local_path(path), stream.getvalue().encode())
 
 
 def _read_csv(data: bytes, shape: tuple[int, int]) -> PromptTable:

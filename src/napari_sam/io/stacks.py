@@ -13,6 +13,7 @@ import numpy.typing as npt
 from napari_sam.errors import InputError
 from napari_sam.io.atomic_file import check_folder, write_whole
 from napari_sam.io.images import TIFFS, _open_zarr, _pick_plane, _read, _read_npy, _read_tiff, read_image
+from napari_sam.paths import local_path
 
 __all__ = ["ImageStack", "check_stack_output", "open_stack", "write_label_stack"]
 
@@ -69,7 +70,7 @@ def open_stack(path: str | Path) -> ImageStack:
     InputError
         If the file is missing, unreadable or of an unknown kind.
     """
-    path = Path(path)
+    path = local_path(path)
     suffix = path.suffix.lower()
     array: Any
     if any(part.endswith(".zarr") for part in path.parts):
@@ -104,7 +105,7 @@ def write_label_stack(path: str | Path, labels: npt.NDArray[Any]) -> None:
     InputError
         If the extension is not one of these, or the disk does not take it.
     """
-    path = Path(path)
+    path = local_path(path)
     check_stack_output(path)
     small = labels.astype(np.uint16 if labels.max(initial=0) < 2**16 else np.uint32)
     stream = io.BytesIO()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_sam.errors import InputError
+from napari_sam.paths import file_path
 
 if TYPE_CHECKING:
     import zarr
@@ -25,14 +26,17 @@ FACTS = ("size", "ETag", "Content-MD5", "LastModified", "Last-Modified", "mtime"
 
 
 def is_remote(location: str | Path) -> bool:
-    """Return whether a location is a URL rather than a path."""
-    return "://" in str(location)
+    """Return whether a location is a URL, of another scheme than `file://`, rather than a path."""
+    return "://" in str(location) and file_path(location) is None
 
 
 def absolute(location: str | Path) -> str:
-    """Return a URL without a slash at its end, or an absolute path."""
+    """Return a URL without a slash at its end, or an absolute path, `~` at its beginning as the home folder."""
     text = str(location)
-    return text.rstrip("/") if is_remote(text) else os.path.abspath(os.path.expanduser(text))
+    if is_remote(text):
+        scheme, sign, rest = text.partition("://")
+        return f"{scheme}{sign}{rest.rstrip('/')}"
+    return os.path.abspath(os.path.expanduser(file_path(text) or text))
 
 
 def join(location: str | Path, *parts: str) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from napari_sam.errors import CheckpointError, InputError
 from napari_sam.model.sam import Sam
+from napari_sam.paths import local_path
 
 __all__ = ["guess_architecture", "load_weights", "read_state_dict"]
 
@@ -48,7 +49,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     CheckpointError
         If the file is damaged, holds more than tensors, or is of a layout that is not known.
     """
-    path = Path(path)
+    path = local_path(path)
     if not path.is_file():
         raise InputError(f"There is no weights file {path}: give an existing .pth, .pt or .safetensors file.")
     return _flatten(_read(path), path)

@@ -30,6 +30,7 @@ from napari_sam.model.clip_towers import (
 from napari_sam.model.load import choose_device
 from napari_sam.model.precision import PRECISIONS
 from napari_sam.model.registry import find_model
+from napari_sam.paths import local_path
 
 __all__ = ["Clip", "build_clip", "load_clip", "save_clip"]
 
@@ -244,9 +245,9 @@ def _locate(
     except InputError:
         if checkpoint is None:
             raise
-        return find_clip_spec(name), Path(checkpoint)
+        return find_clip_spec(name), local_path(checkpoint)
     if checkpoint is not None:
-        return find_clip_spec(row.architecture), Path(checkpoint)
+        return find_clip_spec(row.architecture), local_path(checkpoint)
     from napari_sam.model.download import fetch_model
 
     return find_clip_spec(row.architecture), fetch_model(row, progress=progress)

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from napari_sam.errors import InputError
 from napari_sam.model.sam import OF_TEXTS, Sam
+from napari_sam.paths import local_path
 
 __all__ = ["FORMATS", "export_model"]
 
@@ -47,7 +48,7 @@ def export_model(model: Sam, path: str | Path, format: str | None = None) -> tup
         If format and file do not fit, the model has no such layout, the extra `export` is missing, or the file cannot
         be written.
     """
-    path = Path(path)
+    path = local_path(path)
     format = format or next((name for name, ends in FORMATS.items() if path.suffix.lower() in ends), "")  # noqa: A001
     if format not in FORMATS:
         known = ", ".join(f"{name} ({' or '.join(ends)})" for name, ends in FORMATS.items())

@@ -15,6 +15,7 @@ from napari_sam.model.checkpoint import load_weights, read_state_dict
 from napari_sam.model.precision import PRECISIONS, best_precision
 from napari_sam.model.registry import find_model
 from napari_sam.model.sam import Sam
+from napari_sam.paths import local_path
 
 __all__ = ["choose_device", "load_model"]
 
@@ -67,12 +68,12 @@ def load_model(
         raise InputError(f"Unknown precision {precision!r}: choose one of auto, {', '.join(PRECISIONS)}.")
     target = choose_device(device)
     if checkpoint is not None and name in SPECS:
-        spec, path = SPECS[name], Path(checkpoint)
+        spec, path = SPECS[name], local_path(checkpoint)
     else:
         row = find_model(name)
         spec = replace(SPECS[row.architecture], preprocess=row.preprocess)
         if checkpoint is not None:
-            path = Path(checkpoint)
+            path = local_path(checkpoint)
         else:
             from napari_sam.model.download import fetch_model
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import cast
 
 import torch
@@ -15,6 +14,7 @@ from napari_sam.model.download import fetch_model
 from napari_sam.model.registry import find_model
 from napari_sam.model.sam import Sam
 from napari_sam.model.transformer import Attention, TwoWayAttentionBlock
+from napari_sam.paths import local_path
 
 __all__ = ["point_tokens_at_their_place", "start_from"]
 
@@ -72,7 +72,7 @@ def start_from(model: Sam, source: str) -> list[str]:
     CheckpointError
         If nothing in it fits.
     """
-    path = Path(source) if Path(source).is_file() else fetch_model(find_model(source))
+    path = local_path(source) if local_path(source).is_file() else fetch_model(find_model(source))
     state = read_state_dict(path)
     own = model.state_dict()
     fitting = {key: value.float() for key, value in state.items() if key in own and own[key].shape == value.shape}

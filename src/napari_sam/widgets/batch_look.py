@@ -180,7 +180,7 @@ def plan_job(found: Found, output: str | None, settings: BatchSettings) -> Plan:
     done: int | None = None
     record: dict[str, Any] | None = None
     for location, goal, _ in plan.images:
-        folder = job_folder(location, goal, settings.label).absolute()
+        folder = job_folder(location, goal, settings.label)
         known = read_parameters(folder)
         if known is not None:
             done = (done or 0) + _tiles_done(folder / "journal.jsonl")
