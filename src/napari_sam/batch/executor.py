@@ -56,6 +56,7 @@ class Executor(Protocol):
     """Run one function for many units, in any order, never more of them at once than workers can soon begin."""
 
     dashboard: str
+    late: list[Outcome]  # units that came to their end while they were being stopped
     under_way: float  # how much of the units at work is done, in units, while they are watched; 0 where that is unknown
 
     def run(self, function: Callable[..., Any], calls: Iterable[Call]) -> Generator[Outcome, None, None]:
@@ -72,6 +73,7 @@ class LocalExecutor:
 
     def __init__(self, at_once: int = 1) -> None:
         self._at_once = at_once
+        self.late: list[Outcome] = []
         self.under_way = 0.0
 
     def run(self, function: Callable[..., Any], calls: Iterable[Call]) -> Generator[Outcome, None, None]:
@@ -117,6 +119,8 @@ class LocalExecutor:
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
+            while not ended.empty():
+                self.late.append(ended.get())
             self.under_way = 0.0
 
 
@@ -152,6 +156,7 @@ class DaskExecutor:
 
     def __init__(self, client: Any, own_cluster: Any = None) -> None:
         self._client, self._own = client, own_cluster
+        self.late: list[Outcome] = []  # cancelled, all of them
         self.under_way = 0.0
         # without bokeh the address answers, but shows nothing
         self.dashboard = str(client.dashboard_link or "") if importlib.util.find_spec("bokeh") else ""

@@ -85,23 +85,27 @@ class PhaseRunner:
             # the executor takes as many of these as it can soon begin
             calls = ((key, (self.spec, *unit.arguments)) for key, unit in list(pending.items()))
             run = self.executor.watch if heavy else self.executor.run
-            with contextlib.closing(run(function, calls)) as outcomes:  # lets go of them when stopped
-                for outcome in outcomes:
-                    if outcome is None:
-                        yield self._progress(phase, done, len(units), done - before, started)
-                        continue
-                    unit = pending[outcome.name]
-                    if isinstance(outcome.error, StorageError):
-                        raise outcome.error
-                    made: Made = ()
-                    if outcome.error is not None:
-                        errors[unit.key] = outcome.error
-                    else:
-                        self._note(unit, outcome.value)
-                        del pending[outcome.name]
-                        done += 1
-                        made = _made(phase, [unit])
-                    yield self._progress(phase, done, len(units), done - before, started, made)
+            try:
+                with contextlib.closing(run(function, calls)) as outcomes:  # lets go of them when stopped
+                    for outcome in outcomes:
+                        if outcome is None:
+                            yield self._progress(phase, done, len(units), done - before, started)
+                            continue
+                        unit = pending[outcome.name]
+                        if isinstance(outcome.error, StorageError):
+                            raise outcome.error
+                        made: Made = ()
+                        if outcome.error is not None:
+                            errors[unit.key] = outcome.error
+                        else:
+                            self._note(unit, outcome.value)
+                            del pending[outcome.name]
+                            done += 1
+                            made = _made(phase, [unit])
+                        yield self._progress(phase, done, len(units), done - before, started, made)
+            except GeneratorExit:
+                self._note_late(pending)
+                raise
             if not pending:
                 break
         for key, unit in pending.items():
@@ -133,6 +137,12 @@ class PhaseRunner:
     def _note(self, unit: Unit, values: dict[str, Any]) -> None:
         self._note_problems(self.journal.write(unit.key, unit.inputs, **values))
         self.changed = True
+
+    def _note_late(self, pending: dict[str, Unit]) -> None:
+        """Keep what came to its end while it was being stopped."""
+        for outcome in self.executor.late:
+            if outcome.error is None and outcome.name in pending:
+                self._note(pending[outcome.name], outcome.value)
 
     def _note_problems(self, line: dict[str, Any]) -> None:
         self.failed.extend(FailedUnit(**problem) for problem in line.get("problems", ()))

@@ -20,6 +20,7 @@ from napari_sam.widgets.batch_look import Found, Plan, suggest_output
 from napari_sam.widgets.batch_place import Arrivals, are_seeds, image_place, lies_on_disk, seeds_place
 from napari_sam.widgets.batch_preview import ResultLayers, TilePreview
 from napari_sam.widgets.batch_runner import BatchResult, BatchRunner, BatchTask
+from napari_sam.widgets.batch_trial import READY, Trials, make_task
 from napari_sam.widgets.dock import Dock, plain_viewer
 from napari_sam.widgets.layer_choice import LayerChoice
 from napari_sam.widgets.model_choice import ModelChoice
@@ -29,6 +30,7 @@ from napari_sam.widgets.reporter import without_argument
 if TYPE_CHECKING:
     from napari_sam.batch.progress import BatchProgress
     from napari_sam.batch.segmenters import Segmenter
+    from napari_sam.io.large_image import LargeImage
 
 __all__ = ["BatchDock"]
 
@@ -52,6 +54,7 @@ class BatchDock(Dock):
         self._choice = BatchChoice()
         self._segmenter: Segmenter | None = None
         self._plan: Plan | None = None
+        self._image: LargeImage | None = None  # what lies at the place that was chosen, of a plate the first
         self._result: BatchResult | None = None
         self._ending: BatchResult | None = None  # to be told when the plan is there again
         self._layers = ResultLayers(viewer)
@@ -59,6 +62,7 @@ class BatchDock(Dock):
         self._images = LayerChoice(viewer, form.input.layers, lies_on_disk, "a layer, or below a path or address")
         self._seeds = LayerChoice(viewer, form.prompts.layers, are_seeds, "a layer, or below a path")
         self._models = ModelChoice(form.model)
+        self._trials = Trials(viewer, form, runner, self._reporter)
         self._arrivals = Arrivals(viewer)
         self._end = partial(_let_go, (self._images, self._seeds, self._arrivals), self._runner)  # knows nothing of self
         self._connect()
@@ -161,35 +165,33 @@ class BatchDock(Dock):
             If a job is going on, or something is missing. What only reading shows comes later, see `wait_idle`.
         """
         self._check_idle()
-        if not self._choice.location:
-            raise InputError("There is no image: choose a layer that was read from disk, or give a path or address.")
-        cluster = self._form.where.currentData() == "cluster"
-        address = self._form.scheduler.text().strip()
-        if cluster and not address:
-            raise InputError("There is no address of a Dask scheduler: give one, as tls://10.0.0.5:8786.")
-        task = BatchTask(
-            location=self._choice.location,
-            output=self._choice.output,
-            settings=self.settings,
-            workers=self._form.workers.value(),
-            scheduler=address if cluster else None,
-            scheduler_security=(self._form.security.line.text().strip() or None) if cluster else None,
-            restart=restart,
-            segmenter=self._segmenter,
-            instead=self._choice.suggested_output,
-        )
-        self._result = None
+        task = self._task(restart)
+        self._result = self._ending = None
         self._layers.forget()
         self._form.show_failed(())
         self._form.show_begun()
-        self._reporter.say("Getting ready: loading the model, reading the image's brightness.")
+        self._reporter.say(READY)
         self._runner.start(task)
         self._show_plan()
 
+    def try_region(self) -> None:
+        """Segment what is seen of the image, or its middle, with these settings; nothing is written.
+
+        Raises
+        ------
+        InputError
+            If a job is going on, something is missing, or the image was not looked at yet.
+        """
+        self._check_idle()
+        self._trials.begin(self._task(), self._images.chosen, self._image)
+
+    def _task(self, restart: bool = False) -> BatchTask:
+        return make_task(self._choice, self._form, self.settings, self._segmenter, restart)
+
     def cancel(self) -> None:
-        """Stop after the units at work; `run` goes on from there, also in another session."""
+        """Stop where the work is; `run` goes on with the tiles that are not done, also in another session."""
         if self._runner.running:
-            self._reporter.say("Stopping after the tiles at work.")
+            self._reporter.say("Stopping.")
             self._runner.cancel()
 
     def wait_idle(self, timeout: float = 900) -> None:
@@ -244,6 +246,7 @@ class BatchDock(Dock):
         actions: dict[str, Callable[[], object]] = {
             "run": lambda: self.run(restart=form.restart.isChecked()),
             "cancel": self.cancel,
+            "trial": self.try_region,
             "open_result": self.open_result,
             "adopt": self.take_job_settings,
         }
@@ -267,6 +270,7 @@ class BatchDock(Dock):
         runner.lost.connect(self._on_lost)
         runner.progressed.connect(self._on_progress)
         runner.previewed.connect(self._on_preview)
+        runner.tried.connect(self._trials.finish)
         runner.ended.connect(self._on_ended)
         self.destroyed.connect(without_argument(self._end))
 
@@ -316,7 +320,7 @@ class BatchDock(Dock):
     def _show(self) -> None:
         """Show what was chosen, and look at it."""
         self._form.show_choice(self._choice)
-        self._plan = None
+        self._plan = self._image = None
         if not self._choice.location:
             self._show_plan("")
             return
@@ -334,6 +338,7 @@ class BatchDock(Dock):
         self._reporter.guide(batch_step(self._runner.running, self._plan, bool(self._choice.location)))
 
     def _on_found(self, found: Found) -> None:
+        self._image = found.image
         self._form.found.setText(found.text)
         self._form.editors.show_levels(found.levels)
         self._form.editors.show_channels(found.image.channel_names)

@@ -85,8 +85,11 @@ class BatchForm(QWidget):
         self.adopt = make_button("Take over its settings", "The settings with which the job that lies there was begun")
         self.plan = make_sentence("")
         self.run = make_button("Run", "Segment in the background; the viewer stays usable. A stopped job goes on")
+        self.trial = make_button(
+            "Try a region", "Segment what you see of the image with these settings, before the long run; writes nothing"
+        )
         self.progress = QProgressBar()
-        self.cancel = make_button("Stop", "Stop after the tiles at work; Run goes on from there, today or later")
+        self.cancel = make_button("Stop", "Stop within a second; what is done is kept for Go on, today or later")
         self.rate = make_sentence("")
         self.failed = QListWidget()
         self.failed.setFixedHeight(5 * self.fontMetrics().lineSpacing() + 8)
@@ -194,7 +197,8 @@ class BatchForm(QWidget):
     def _show_running(self, running: bool) -> None:
         for part in (self.progress, self.cancel):
             part.setVisible(running)
-        self.run.setVisible(not running)
+        for part in (self.trial, self.run):
+            part.setVisible(not running)
         for group in self._inputs:
             group.setEnabled(not running)
 
@@ -224,7 +228,7 @@ class BatchForm(QWidget):
         layout.setSpacing(6)
         for group in self._inputs:
             layout.addWidget(group)
-        layout.addLayout(make_row(self.run, self.progress, self.cancel))
+        layout.addLayout(make_row(self.trial, self.run, self.progress, self.cancel))
         self.cancel.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         for part in (self.rate, self.failures):
             layout.addWidget(part)

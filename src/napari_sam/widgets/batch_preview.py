@@ -12,7 +12,7 @@ from napari.layers import Labels
 
 from napari_sam.errors import InputError
 from napari_sam.io.label_store import LabelStore
-from napari_sam.widgets.batch_result import place_of_labels, show_labels, title_of_labels
+from napari_sam.widgets.batch_result import Grid, place_of_labels, show_labels, title_of_labels
 from napari_sam.widgets.prompt_layers import insert_below_prompts
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class TilePreview:
     def show(self, viewer: ViewerModel, source: str) -> Labels:
         """Show it as a layer over its image, or show anew what was added since."""
         if self.layer is None or self.layer not in viewer.layers:
-            place = place_of_labels(viewer, source, self._store)
+            place = place_of_labels(viewer, source, Grid.of(self._store))
             name = f"{title_of_labels(source, self._store.name)} {SO_FAR}"
             self.layer = Labels(self.labels, name=name, **self._thinned(place))
             self.layer.editable = False  # strokes would be lost
@@ -88,13 +88,7 @@ class TilePreview:
         """Return the place of a layer of which only every so manyth row and column is there."""
         factors = np.ones(self.labels.ndim)
         factors[-2:] = self.step
-        place = dict(place)
-        if "affine" in place:
-            affine = np.array(place["affine"], float)
-            affine[:-1, :-1] *= factors
-            place["affine"] = affine
-        else:
-            place["scale"] = np.asarray(place["scale"], float) * factors
+        place = {**place, "scale": np.asarray(place.get("scale", 1.0)) * factors}
         return place
 
 

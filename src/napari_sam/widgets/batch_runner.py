@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from napari_sam.batch.progress import BatchProgress, FailedUnit
     from napari_sam.batch.segmenters import Segmenter
+    from napari_sam.batch.trial import Trial
 
 __all__ = ["BatchResult", "BatchRunner", "BatchTask"]
 
@@ -83,7 +84,8 @@ class BatchRunner(QObject):
     """Keep one thread for jobs and one for looking at inputs.
 
     Emits `found(what lies there)`, then `planned(plan)`, or `lost(error)` instead; of a job `progressed(progress)`
-    and, when tiles were added to it, `previewed(preview)`, and at its end `ended(result, error or None)`.
+    and, when tiles were added to it, `previewed(preview)`; of a
+    part that is tried `tried(trial or None, error or None)`; and at its end `ended(result, error or None)`.
     """
 
     found = Signal(object)
@@ -92,6 +94,7 @@ class BatchRunner(QObject):
     progressed = Signal(object)
     previewed = Signal(object)
     ended = Signal(object, object)
+    tried = Signal(object, object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,6 +106,8 @@ class BatchRunner(QObject):
         self._finished: dict[str, BatchProgress] = {}
         self._failed: tuple[FailedUnit, ...] = ()
         self._error: BaseException | None = None  # what the job failed with
+        self._trial: Trial | None = None
+        self._trying = False
         self._lost: BaseException | None = None  # what is wrong with the input
         self.closed = False
 
@@ -131,8 +136,13 @@ class BatchRunner(QObject):
         self._finished, self._failed, self._error = {}, (), None
         self._jobs.start(partial(_run, task))
 
+    def try_part(self, task: BatchTask, plane: int, region: tuple[int, int, int, int]) -> None:
+        """Segment a part of a plane as the job would; at the end comes `tried` instead of `ended`."""
+        self._error, self._trial, self._trying = None, None, True
+        self._jobs.start(partial(_try, task, plane, region))
+
     def cancel(self) -> None:
-        """Stop after the units at work."""
+        """Stop where the work is; workers of another machine end the units that they are at."""
         self._jobs.cancel()
 
     def close(self) -> None:
@@ -150,7 +160,10 @@ class BatchRunner(QObject):
             self._lost = error
             self.lost.emit(error)
 
-    def _on_progress(self, progress: BatchProgress | TilePreview) -> None:
+    def _on_progress(self, progress: BatchProgress | TilePreview | list[Trial]) -> None:
+        if isinstance(progress, list):
+            (self._trial,) = progress
+            return
         if isinstance(progress, TilePreview):
             self.previewed.emit(progress)
             return
@@ -160,6 +173,10 @@ class BatchRunner(QObject):
         self.progressed.emit(progress)
 
     def _on_ended(self, complete: bool, error: BaseException | None) -> None:
+        if self._trying:
+            self._trying, self._error = False, error
+            self.tried.emit(self._trial, error)
+            return
         ends = self._finished.values()
         result = BatchResult(
             outputs=tuple(end.output for end in ends),
@@ -210,6 +227,17 @@ def _run(task: BatchTask, emit: Emit) -> None:
                 emit(event)
             else:
                 emit(None)  # stops here, too, when cancelled
+
+
+def _try(task: BatchTask, plane: int, region: tuple[int, int, int, int], emit: Emit) -> None:
+    from napari_sam.batch.trial import segment_part
+
+    def whole() -> Generator[BatchProgress, None, None]:
+        emit([(yield from segment_part(task.location, task.settings, plane, region, task.segmenter))])
+
+    with contextlib.closing(whole()) as events:
+        for event in events:
+            emit(event)
 
 
 def _labels_at(path: str) -> LabelStore:
