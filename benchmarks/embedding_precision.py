@@ -62,7 +62,7 @@ def masks_of(model: Sam, read: list, objects: int, precision: str) -> list[tuple
             point = np.array([inner_point(cut == label)]) + np.array([window.row, window.col])
             xy = torch.from_numpy(to_model_xy(point, window))
             attended = decoder.attend(points=(xy[None], torch.ones(1, 1, dtype=torch.int)))
-            masks = decoder.masks(attended, multimask=True)[0] > model.mask_threshold
+            masks = decoder.masks(attended, multimask=True)[0][0] > model.mask_threshold
             found.append((masks.numpy(), int(attended.offered(True)[0].argmax())))
     return found
 

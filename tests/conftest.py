@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import uuid
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 from safetensors.torch import load_file
 
@@ -79,6 +81,15 @@ TINY_CELL = SamSpec(
 )
 
 
+TINY_DRAWING = dataclasses.replace(TINY_CELL, architecture="drawing_tiny", drawing_width=16, cell_pretrained=True)
+
+
+@pytest.fixture
+def tiny_spec_drawing() -> SamSpec:
+    """Sizes of a windowed model whose masks are drawn by convolutions."""
+    return TINY_DRAWING
+
+
 @pytest.fixture
 def tiny_spec_vit() -> SamSpec:
     """Sizes of a ViT model that runs in milliseconds."""
@@ -101,6 +112,18 @@ def tiny_vit_model() -> Sam:
 def tiny_cell_model() -> Sam:
     """A windowed model of 64 x 64 windows with skip features."""
     return build_from_spec(TINY_CELL)
+
+
+@pytest.fixture(scope="session")
+def tiny_drawing_model() -> Sam:
+    """A windowed model whose drawing convolutions and joined features do something: none of their weights is zero."""
+    model = build_from_spec(TINY_DRAWING)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not parameter.any() and any(part in name for part in ("drawing", "quality", "joins")):
+                parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return model
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from napari_sam.batch import segmenters
@@ -114,3 +115,29 @@ def test_progress_says_how_long_it_takes_still(rate: float, left: float | None, 
     units = tuple(FailedUnit(name=str(k), reason="") for k in range(failed))
     event = BatchProgress(phase="tiles", done=3, total=5, rate=rate, seconds_left=left, failed=units)
     assert _note(event) == says
+
+
+@pytest.mark.parametrize("table", ["table.csv", "table.parquet"])
+def test_what_is_segmented_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str], table: str) -> None:
+    image = blobs((100, 90), 1, 8)
+    source, output = write_zarr(tmp_path / "in.zarr", image), tmp_path / "out.zarr"
+    assert main(["batch", str(source), "-o", str(output), "--measure", str(tmp_path / table), *FAST]) == 0
+    rows = pd.read_csv(tmp_path / table) if table.endswith("csv") else pd.read_parquet(tmp_path / table)
+    labels = read_labels(output)
+    assert rows.label.tolist() == np.unique(labels)[1:].tolist()
+    assert rows.area.tolist() == [np.count_nonzero(labels == label) for label in rows.label]
+    np.testing.assert_allclose(rows.intensity_mean, [image[labels == label].mean() for label in rows.label])
+    assert main(["batch", str(source), "-o", str(output), "--measure", str(tmp_path / "table.xlsx"), *FAST]) == 2
+    assert "use .csv or .parquet" in capsys.readouterr().err
+
+
+def test_several_images_go_to_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.zarr", "b.zarr"):
+        write_zarr(tmp_path / "in" / name, blobs((100, 90), 1, 8))
+    arguments = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--measure", "x.csv", "--json", *FAST]
+    assert main(arguments) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert [Path(row["output"]).name for row in summary["images"]] == ["a.zarr", "b.zarr"]
+    for name in ("a", "b"):
+        count = len(np.unique(read_labels(tmp_path / "out" / f"{name}.zarr"))) - 1
+        assert count == len(pd.read_csv(tmp_path / "out" / f"{name}.csv")) > 0

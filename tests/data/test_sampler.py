@@ -36,3 +36,18 @@ def test_images_without_objects_are_reported():
     config = dataclasses.replace(CONFIG, synthetic=0.0, data=("x",))
     with pytest.raises(InputError, match="no object"):
         make_batch([empty], np.ones(1), config, 64, 1)
+
+
+def test_the_object_of_a_crop_is_prompted_most_and_incomplete_images_say_so():
+    labels = np.zeros((120, 120), np.int32)
+    for number, row in enumerate(range(5, 105, 25), start=1):
+        labels[row : row + 15, 10:110] = number
+    image = np.repeat((labels * 50)[..., None], 3, -1).astype(np.uint8)
+    sample = Sample(image=image, labels=labels, complete=False)
+    config = dataclasses.replace(CONFIG, synthetic=0.0, data=("x",), focus=1.0, share=(0.6, 0.6), prompts=9)
+    batch = make_batch([sample], np.ones(1), config, 64, 1)
+    assert not batch.complete.any()
+    for masks in batch.masks:
+        same = (masks[:3] == masks[:1]).all(axis=(1, 2))
+        assert same.all()  # a third of nine
+        assert np.ptp(np.nonzero(masks[0])[0]) > 20 or np.ptp(np.nonzero(masks[0])[1]) > 20

@@ -26,6 +26,7 @@ def test_options_follow_a_question_mark(tmp_path):
         ("a?colour=1", "unknown option colour: use every, channels, level, labels, images"),
         ("a?every=x", "every=x: give whole numbers"),
         ("a?every=0", "every is at least 1"),
+        ("a?complete=2", "complete 0 or 1"),
         ("a?level=-1", "level at least 0"),
     ],
 )

@@ -24,9 +24,9 @@ from napari_sam.ops.regions import keep_pieces
 Arrays = dict[str, npt.NDArray[np.float32]]
 
 
-@pytest.fixture(scope="module", params=["vit", "cell"])
-def exported(request, tmp_path_factory, tiny_vit_model, tiny_cell_model) -> tuple[Sam, Path, Path]:
-    model = tiny_vit_model if request.param == "vit" else tiny_cell_model
+@pytest.fixture(scope="module", params=["vit", "cell", "drawing"])
+def exported(request, tmp_path_factory) -> tuple[Sam, Path, Path]:
+    model = request.getfixturevalue(f"tiny_{request.param}_model")
     encoder, decoder = export_model(model, tmp_path_factory.mktemp("onnx") / "model.onnx")
     return model, encoder, decoder
 

@@ -13,10 +13,10 @@ from napari_sam.model.folded_decoder import FoldedDecoder
 KINDS = ("one point", "three points", "box", "box and points", "mask", "mask and point", "mask and box")
 
 
-@pytest.fixture(scope="module", params=["vit", "cell"])
-def model(request, tiny_vit_model, tiny_cell_model):
+@pytest.fixture(scope="module", params=["vit", "cell", "drawing"])
+def model(request):
     """A small model none of whose weights is zero or one."""
-    model = build_from_spec((tiny_vit_model if request.param == "vit" else tiny_cell_model).spec)
+    model = build_from_spec(request.getfixturevalue(f"tiny_{request.param}_model").spec)
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for part in (model.prompt_encoder, model.mask_decoder):
@@ -69,8 +69,9 @@ def test_masks_and_scores_are_those_of_the_model(kind, n, model, embedding):
     for multimask in (True, False):
         with torch.no_grad():
             logits, iou = model.decode(embedding, **prompts, multimask=multimask)
-        near(folded.masks(attended, multimask=multimask), logits, 1e-5)
-        near(attended.offered(multimask), iou, 1e-5)
+        masks, scores = folded.masks(attended, multimask=multimask)
+        near(masks, logits, 1e-5)
+        near(scores, iou, 1e-5)
         assert logits.shape[1] == (3 if multimask else 1)
 
 
@@ -81,10 +82,10 @@ def test_bfloat16_stays_near(kind, model, embedding):
     attended = folded.attend(**prompts)
     with torch.no_grad():
         logits, iou = model.decode(embedding, **prompts, multimask=True)
-    found = folded.masks(attended, multimask=True)
-    assert found.dtype == attended.iou.dtype == torch.float32
+    found, scores = folded.masks(attended, multimask=True)
+    assert found.dtype == attended.iou.dtype == scores.dtype == torch.float32
     assert (found - logits).abs().mean() <= 0.05 * logits.abs().mean()
-    assert (attended.offered(True) - iou).abs().max() <= 0.05 * iou.abs().max()
+    assert (scores - iou).abs().max() <= 0.05 * iou.abs().max()
 
 
 def test_the_precision_of_the_model_decides(model, embedding):
@@ -99,20 +100,23 @@ def test_prompts_at_once_are_prompts_one_by_one(kind, model, embedding):
     prompts = make_prompts(kind, 4, model.mask_size)
     folded = FoldedDecoder(model, embedding)
     together = folded.attend(**prompts)
-    masks = folded.masks(together, multimask=True)
+    masks, scores = folded.masks(together, multimask=True)
     for i in range(4):
         alone = folded.attend(**one_of(prompts, i))
         near(alone.iou, together.iou[i : i + 1], 1e-5)
-        near(folded.masks(alone, multimask=True), masks[i : i + 1], 1e-5)
+        mask, score = folded.masks(alone, multimask=True)
+        near(mask, masks[i : i + 1], 1e-5)
+        near(score, scores[i : i + 1], 1e-5)
 
 
 def test_masks_of_some_prompts_only(model, embedding):
     folded = FoldedDecoder(model, embedding)
     attended = folded.attend(**make_prompts("one point", 6, model.mask_size))
-    every = folded.masks(attended, multimask=True)
+    every, scores = folded.masks(attended, multimask=True)
     for chosen in (torch.tensor([4, 1]), slice(2, 5)):
-        some = folded.masks(attended, chosen, multimask=True)
+        some, their_scores = folded.masks(attended, chosen, multimask=True)
         torch.testing.assert_close(some, every[chosen], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(their_scores, scores[chosen], rtol=1e-5, atol=1e-5)
 
 
 def test_nothing_is_changed_by_asking(model, embedding):
@@ -122,12 +126,12 @@ def test_nothing_is_changed_by_asking(model, embedding):
     prompts = make_prompts("mask and box", 2, model.mask_size) | make_prompts("one point", 2, model.mask_size)
     given = [t.clone() for t in (*prompts["points"], prompts["boxes"], prompts["masks"])]
     first = folded.attend(**prompts)
-    logits = folded.masks(first, multimask=True)
+    logits, _ = folded.masks(first, multimask=True)
     folded.masks(folded.attend(**make_prompts("three points", 3, model.mask_size)), multimask=False)
     again = folded.attend(**prompts)
     assert torch.equal(first.iou, again.iou)
-    assert torch.equal(folded.masks(again, multimask=True), logits)
-    assert torch.equal(folded.masks(first, multimask=True), logits)
+    assert torch.equal(folded.masks(again, multimask=True)[0], logits)
+    assert torch.equal(folded.masks(first, multimask=True)[0], logits)
     assert torch.equal(embedding.features, features)
     assert all(torch.equal(a, b) for a, b in zip(embedding.skips, skips, strict=True))
     left = (*prompts["points"], prompts["boxes"], prompts["masks"])
@@ -145,7 +149,7 @@ def test_grids_and_depths_of_other_sizes(model):
     with torch.no_grad():
         logits, _ = other.decode(embedding, **prompts, multimask=True)
     folded = FoldedDecoder(other, embedding)
-    near(folded.masks(folded.attend(**prompts), multimask=True), logits, 1e-5)
+    near(folded.masks(folded.attend(**prompts), multimask=True)[0], logits, 1e-5)
 
 
 def test_bytes_count_more_than_the_embedding(model, embedding):
@@ -158,6 +162,6 @@ def test_without_gradients_whoever_asks(model, embedding):
     with torch.enable_grad():
         folded = FoldedDecoder(model, embedding)
         attended = folded.attend(**make_prompts("one point", 2, model.mask_size))
-        logits = folded.masks(attended, multimask=True)
+        logits, _ = folded.masks(attended, multimask=True)
     assert not logits.requires_grad
     assert not attended.iou.requires_grad

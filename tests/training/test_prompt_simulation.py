@@ -113,3 +113,15 @@ def test_the_mask_of_the_highest_predicted_iou_is_fed_back():
     assert s.logits is not None
     assert s.logits[:, 0, 0, 0].tolist() == [1.0, 3.0]
     assert s.prompts()["masks"] is s.logits
+
+
+def test_deep_points_lie_in_the_inner_part():
+    region = torch.zeros(1, 40, 40, dtype=torch.bool)
+    region[:, 8:32, 8:32] = True
+    chance = Chance(generator=torch.Generator().manual_seed(0))
+    even = torch.cat([sample_point(region, chance)[0] for _ in range(200)])
+    deep = torch.cat([sample_point(region, chance, deep=1.0)[0] for _ in range(200)])
+    away = [(xy - 19.5).abs().amax(1) for xy in (even, deep)]
+    assert float(away[1].max()) < float(away[0].max())
+    assert float(away[1].mean()) < 0.7 * float(away[0].mean())
+    assert region[0, deep[:, 1].long(), deep[:, 0].long()].all()

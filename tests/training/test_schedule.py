@@ -67,3 +67,20 @@ def test_only_matrices_decay(tiny_spec_cell):
 def test_what_cannot_be_is_refused(changes):
     with pytest.raises(InputError, match=next(iter(changes))):
         config(**changes)
+
+
+def test_a_run_with_a_time_falls_with_the_time():
+    config = TrainingConfig(data=("x",), minutes=10, warmup=4, lr=1.0)
+    assert learning_rate(config, 2, 0.0) == pytest.approx(0.5)
+    assert learning_rate(config, 4, 3.9) == pytest.approx(1.0)
+    assert learning_rate(config, 900, 7.0) == pytest.approx(0.5)
+    assert learning_rate(config, 900, 12.0) == 0
+
+
+def test_features_learnt_elsewhere_learn_slowly(tiny_spec_drawing):
+    model = build_from_spec(tiny_spec_drawing)
+    optimizer = make_optimizer(model, TrainingConfig(data=("x",)))
+    scale = {id(p): group["scale"] for group in optimizer.param_groups for p in group["params"]}
+    found = {name: scale[id(parameter)] for name, parameter in model.named_parameters()}
+    assert {value for name, value in found.items() if ".lite." in name} == {0.1}
+    assert {value for name, value in found.items() if ".lite." not in name} == {1.0}

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QFileDialog
 
 from napari_sam.errors import InputError
 from napari_sam.io.mask_files import read_masks
@@ -348,3 +350,38 @@ def test_layers_are_removed(dock: AutoDock) -> None:
     assert "removed" in dock.status
     with pytest.raises(InputError, match="No image layer"):
         dock.run()
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.parquet"])
+def test_the_button_measures_all_labels(
+    dock: AutoDock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, squares: Image
+) -> None:
+    for layer in dock.viewer.layers:
+        layer.scale, layer.units = (0.5, 0.5), ("um", "um")
+    path = tmp_path / name
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, **__: (str(path), ""))
+    QTest.mouseClick(dock._form.measure, Qt.MouseButton.LeftButton)
+    dock.wait_idle()
+    table = pd.read_csv(path) if name.endswith("csv") else pd.read_parquet(path)
+    labels = dock.labels_layer.data
+    assert table.label.tolist() == np.unique(labels)[1:].tolist()
+    assert table.area.tolist() == [np.count_nonzero(labels == label) for label in table.label]
+    np.testing.assert_allclose(table.area_um2, table.area / 4)
+    np.testing.assert_allclose(table.intensity_mean, [squares[labels == label].mean() for label in table.label])
+    assert "6 objects measured" in dock.status
+    with pytest.raises(InputError, match=r"\.parquet"):
+        dock.measure(tmp_path / "table.xlsx")
+
+
+def test_micrometres_stand_beside_pixels_in_the_table(dock: AutoDock, tmp_path: Path) -> None:
+    assert "area_um2" not in dock.labels_layer.features
+    for layer in dock.viewer.layers:
+        layer.scale, layer.units = (0.5, 0.5), ("um", "um")
+    dock.merge([1, 2])  # measured anew
+    dock.wait_idle()
+    features = dock.labels_layer.features
+    np.testing.assert_allclose(features["area_um2"], features["area"] / 4)
+    dock.export(tmp_path / "objects.csv")
+    written = pd.read_csv(tmp_path / "objects.csv")
+    np.testing.assert_allclose(written.area_um2, written.area / 4)
+    np.testing.assert_allclose(written.perimeter_um, written.perimeter / 2)

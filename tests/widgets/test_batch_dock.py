@@ -22,6 +22,7 @@ from napari_sam.batch.progress import BatchProgress
 from napari_sam.cli.batch import batch
 from napari_sam.config.batch import BatchSettings
 from napari_sam.errors import InputError
+from napari_sam.io.label_store import open_labels
 from napari_sam.widgets.batch_dock import BatchDock
 from threshold_segmenter import ThresholdSegmenter, bits, blobs, read_labels, run, write_zarr
 
@@ -294,6 +295,30 @@ def test_settings_of_a_job_are_taken_over(open_batch: OpenBatch, source: Path) -
     assert not dock._form.restart.isChecked()
     assert dock.result is not None
     assert dock.result.outputs
+
+
+def test_labels_edited_by_hand_stay_until_they_are_given_up(
+    open_batch: OpenBatch, source: Path, expected: dict[str, str]
+) -> None:
+    dock = open_batch(source)
+    assert not shown(dock._form.replace_edits)
+    dock.run()
+    dock.wait_idle()
+    output = source.with_name("in-labels.zarr")
+    store = open_labels(output, "cells")
+    store.write({}, (5, 5, 15, 15), np.full((10, 10), 999, np.int32))
+    assert shown(dock._form.replace_edits)
+    dock._form.restart.setChecked(True)
+    dock._form.run.click()
+    with pytest.raises(InputError, match=r"were edited since this job wrote them \(rows 0-500, columns 0-300\)"):
+        dock.wait_idle()
+    assert (read_labels(output)[5:15, 5:15] == 999).all()
+    dock._form.restart.setChecked(True)
+    dock._form.replace_edits.setChecked(True)
+    dock._form.run.click()
+    dock.wait_idle()
+    assert not dock._form.replace_edits.isChecked()
+    assert bits(output) == expected
 
 
 def test_what_failed_is_named(open_batch: OpenBatch, source: Path) -> None:

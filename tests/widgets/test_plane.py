@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -92,3 +94,25 @@ def test_label_plane_reads_and_writes_parts() -> None:
     assert layer.data.sum() == 36
     np.testing.assert_array_equal(labels[2:4, 3:5], 9)
     np.testing.assert_array_equal(np.asarray(labels), layer.data[1])
+
+
+@pytest.mark.parametrize("tilt", [{"rotate": (1, 0, 0)}, {"shear": (0.5, 0, 0)}, {"affine": "skewed"}])
+def test_a_plane_that_is_drawn_elsewhere_than_it_is_is_refused(tilt: dict[str, Any]) -> None:
+    if "affine" in tilt:
+        matrix = np.eye(4)
+        matrix[2, 0] = -0.7
+        tilt = {"affine": matrix}
+    elif "rotate" in tilt:
+        angle = np.deg2rad(1)
+        tilt = {"rotate": np.array([[np.cos(angle), 0, -np.sin(angle)], [0, 1, 0], [np.sin(angle), 0, np.cos(angle)]])}
+    viewer = ViewerModel()
+    layer = viewer.add_image(np.zeros((40, 80, 90)), name="tilted", scale=(2, 0.5, 0.5), **tilt)
+    with pytest.raises(InputError, match="'tilted' is rotated or sheared out of the displayed plane"):
+        current_plane(viewer, layer)
+
+
+def test_a_stack_that_is_rotated_in_its_planes_is_not_refused() -> None:
+    viewer = ViewerModel()
+    layer = viewer.add_image(np.zeros((5, 80, 90)), scale=(2, 0.5, 0.5), rotate=20, shear=(0, 0, 0.3))
+    viewer.dims.set_point(0, 6)
+    assert current_plane(viewer, layer).index == (3, 0, 0)

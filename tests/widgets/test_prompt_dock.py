@@ -79,7 +79,7 @@ def test_a_key_cycles_the_candidates_and_hovering_shows_each(open_dock: OpenDock
         layer = dock.viewer.layers["SAM preview"]
         full = np.zeros(noise.shape, dtype=bool)
         row, col = np.round(layer.data_to_world((0, 0))).astype(int)
-        full[row : row + layer.data.shape[0], col : col + layer.data.shape[1]] = layer.data == 1
+        full[row : row + layer.data.shape[0], col : col + layer.data.shape[1]] = layer.data > 0
         return full
 
     masks = [candidate.mask for candidate in dock.candidates]

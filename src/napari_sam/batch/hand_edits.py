@@ -129,8 +129,8 @@ def _message(spec: JobSpec, places: list[Block]) -> str:
     more = " and further places" if len(places) > NAMED else ""
     return (
         f"The labels {spec.settings.label} of {spec.output} were edited since this job wrote them ({named}{more}), and "
-        "would be written anew: they stay as they are; give another label (--label) for the new ones, or have the "
-        "edits replaced (--replace-edits)."
+        "would be written anew: they stay as they are; give another label (--label) for the new ones, or ask for the "
+        "edits to be replaced (--replace-edits)."
     )
 
 

@@ -17,6 +17,7 @@ from napari_sam.errors import InputError
 
 if TYPE_CHECKING:
     from napari_sam.batch.progress import BatchProgress
+    from napari_sam.config.batch import BatchSettings
 
 __all__ = ["batch"]
 
@@ -66,12 +67,17 @@ def batch(
     retries: Annotated[int, typer.Option(help="How often to try again what failed.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    measure: Annotated[
+        Path | None, typer.Option(help="Also measure the objects: a table, .csv or .parquet; see `measure`.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print a summary on standard output.")] = False,
 ) -> None:
     """Segment tile by tile; run the same command again to go on after a stop."""
     from napari_sam.batch.segment_zarr import segment_zarr
     from napari_sam.config.auto import AutoSettings, load_auto_settings
     from napari_sam.config.batch import BatchSettings
+    from napari_sam.io.output_place import keep_inputs
+    from napari_sam.io.table_files import check_table_output
     from napari_sam.pipeline.auto_segment import fitting_preset
 
     auto = load_auto_settings(preset or fitting_preset(model), None, setting_values(set_ or (), AutoSettings))
@@ -101,6 +107,10 @@ def batch(
         auto=auto,
         ranking={} if threshold is None else {"threshold": threshold},
     )
+    if measure is not None:
+        check_table_output(measure)
+        read = [image, output or image, prompts or image, checkpoint or image]
+        keep_inputs(measure, read, "measurements")
     started = time.perf_counter()
     events = segment_zarr(
         image,
@@ -118,7 +128,32 @@ def batch(
     except KeyboardInterrupt:
         typer.echo("The same command goes on from here.", err=True)
         raise
+    if measure is not None:
+        with plain_warnings():
+            _measure(finished, image, settings, measure)
     _report(finished, round(time.perf_counter() - started, 2), as_json=json)
+
+
+def _measure(finished: list[BatchProgress], image: str, settings: BatchSettings, path: Path) -> None:
+    """Write one table of all images that were segmented; of a plate it says which image a row is of."""
+    import pandas as pd
+
+    from napari_sam.io.large_image import open_large_image
+    from napari_sam.io.table_files import write_table
+    from napari_sam.pipeline.measure_files import measure_files
+
+    tables = []
+    for event in finished:
+        if event.output:
+            location = f"{image.rstrip('/')}/{event.item}" if event.item else image
+            size = settings.pixel_size
+            level = open_large_image(location, pixel_size=size).level if size else settings.level
+            table = measure_files(location, event.output, level=level)
+            if event.item:
+                table.insert(0, "image", event.item)
+            tables.append(table)
+    if tables:
+        write_table(path, pd.concat(tables, ignore_index=True))
 
 
 def _show(events: Iterator[BatchProgress]) -> Iterator[BatchProgress]:

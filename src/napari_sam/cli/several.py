@@ -143,7 +143,7 @@ def _plan(command: Callable[..., None], images: Sequence[str], options: dict[str
             keep_inputs(own["output"], listed)
         if own.get("prompts") is not None and Path(own["prompts"]).is_dir():
             own["prompts"] = _table_of(Path(own["prompts"]), name, type(own["prompts"]))
-        for option in ("export", "export_coco"):
+        for option in ("export", "export_coco", "measure"):
             if own.get(option):
                 many = own[option] if isinstance(own[option], list) else [own[option]]
                 placed = [_beside(file, folder, name) for file in many]
@@ -165,7 +165,7 @@ def _beside(file: Path, folder: Path | None, name: str) -> Path:
     """Return where the export of one of several images goes: beside its labels, with its name."""
     ending = Path(file).suffix or (file.name if file.name.startswith(".") else "")
     if not ending:
-        raise InputError(f"--export is {file}: give an extension, as .csv or .geojson.")
+        raise InputError(f"The export {file} has no extension: give an extension, as .csv or .geojson.")
     return (folder or Path()) / f"{name}{ending}"
 
 

@@ -34,6 +34,9 @@ class TrainingConfig:
         Whether a step plays a random number of rounds from 1 to `rounds`, more often few, instead of all of them.
     drop_mask
         How often a later round leaves out the earlier mask (the paper: never), so that points given at once work too.
+    deep
+        How often a simulated click lies in the inner part of the object or of the error (the paper: never more than by
+        chance), as people click.
     focal_weight, focal_alpha
         Weight of the focal against the dice loss (the paper: 20), and of foreground against background in it (usual:
         0.25); small objects want less of the one and more of the other.
@@ -65,6 +68,12 @@ class TrainingConfig:
         Decay of the moving average of the weights, which is what gets saved as the model.
     scale
         Smallest and largest random zoom of a crop.
+    focus, share
+        How often a crop is cut around one object instead, and the smallest and largest share of its side that the
+        object then takes: objects of every size at every scale.
+    minutes
+        Time after which the run ends, 0 for none. The rate then follows the share of the time that is over (constant,
+        falling to zero over the last 60 %), whatever `schedule` says.
     precision
         "bfloat16" (autocast) or "float32".
     seed
@@ -89,6 +98,7 @@ class TrainingConfig:
     rounds: int = 11
     random_rounds: bool = False
     drop_mask: float = 0.0
+    deep: float = 0.0
     focal_weight: float = 20.0
     focal_alpha: float = 0.25
     quality_weight: float = 1.0
@@ -108,6 +118,9 @@ class TrainingConfig:
     accumulate: int = 1
     ema: float = 0.998
     scale: tuple[float, float] = (0.6, 2.0)
+    focus: float = 0.0
+    share: tuple[float, float] = (0.06, 0.8)
+    minutes: float = 0.0
     precision: str = "bfloat16"
     seed: int = 0
     threads: int = 0
@@ -130,10 +143,10 @@ class TrainingConfig:
         for name in ("warmup", "cooldown", "threads", "workers", "validate_every", "patience"):
             if getattr(self, name) < 0:
                 raise InputError(f"Setting {name} is {getattr(self, name)}: give a whole number of at least 0.")
-        for name in ("synthetic", "drop_path", "drop_mask", "clumps", "text_rounds"):
+        for name in ("synthetic", "drop_path", "drop_mask", "clumps", "text_rounds", "focus", "deep"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"Setting {name} is {getattr(self, name)}: give a fraction from 0 to 1.")
-        for name in ("focal_weight", "quality_weight", "objects_weight", "weight_decay"):
+        for name in ("focal_weight", "quality_weight", "objects_weight", "weight_decay", "minutes"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"Setting {name} is {getattr(self, name)}: give a number of at least 0.")
         if not 0 < self.layer_decay <= 1:
@@ -146,6 +159,8 @@ class TrainingConfig:
             raise InputError(f"Setting ema is {self.ema}: give a number from 0 (no averaging) to below 1.")
         if not 0 < self.scale[0] <= self.scale[1]:
             raise InputError(f"Setting scale is {self.scale}: give two zooms above 0, the smaller first.")
+        if not 0 < self.share[0] <= self.share[1]:
+            raise InputError(f"Setting share is {self.share}: give two shares above 0, the smaller first.")
         if self.precision not in ("float32", "bfloat16"):
             raise InputError(f"Setting precision is {self.precision!r}: choose float32 or bfloat16.")
         if not self.data and self.synthetic < 1:
@@ -158,17 +173,20 @@ PRESETS: dict[str, dict[str, Any]] = {
     "cells": {
         "steps": 6000,
         "cooldown": 1000,
-        "prompts": 6,
+        "synthetic": 0.12,
+        "prompts": 8,
         "rounds": 4,
         "random_rounds": True,
         "drop_mask": 0.2,
+        "deep": 0.5,
         "focal_weight": 5.0,
         "focal_alpha": 0.5,
         "quality_weight": 2.0,
         "clumps": 0.1,
-        "lr": 5e-4,
+        "focus": 0.6,
+        "lr": 4e-4,
         "weight_decay": 0.05,
-        "warmup": 100,
+        "warmup": 150,
         "scale": (0.6, 2.5),
     },
     "quick": {"steps": 20, "batch": 2, "prompts": 4, "rounds": 2, "warmup": 5, "cooldown": 5, "save_every": 10},

@@ -59,6 +59,8 @@ class LabelledImage:
         See `select_channels`.
     facts
         Where they are known without reading the labels.
+    complete
+        Whether every object is labelled.
     """
 
     name: str
@@ -69,6 +71,7 @@ class LabelledImage:
     origin: str = ""
     channels: tuple[int, ...] | None = None
     facts: ImageFacts | None = None
+    complete: bool = True
 
     def read(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
         """Return image and labels as they are kept.
@@ -96,7 +99,8 @@ class LabelledImage:
         if labels.max(initial=0) > LARGEST_LABEL:
             _, dense = np.unique(np.append(labels, 0), return_inverse=True)  # 0 is there, so it stays 0
             labels = dense[:-1].reshape(labels.shape).astype(np.int32)
-        return Sample(image=apply_normalization(image, normalization, self.channels), labels=labels)
+        picture = apply_normalization(image, normalization, self.channels)
+        return Sample(image=picture, labels=labels, complete=self.complete)
 
     def measure(self) -> ImageFacts:
         """Return the facts, reading the labels if they are not known.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -36,6 +36,8 @@ class SourceOptions:
         Name of the OME-Zarr label image; may be left out if there is only one.
     images
         Folder of the pictures that a COCO JSON names.
+    complete
+        0 where some objects have no label, so that what has none is no background; such images teach prompts only.
     """
 
     every: int = 1
@@ -43,14 +45,15 @@ class SourceOptions:
     level: int = 0
     labels: str = ""
     images: str = ""
+    complete: int = 1
 
 
 # Which options each kind of source knows.
 KNOWN = {
-    "a folder": ("every", "channels"),
-    "an OME-Zarr": ("every", "channels", "level", "labels"),
-    "a JSON file": ("channels", "images"),
-    "an SA-1B folder": ("channels",),
+    "a folder": ("every", "channels", "complete"),
+    "an OME-Zarr": ("every", "channels", "level", "labels", "complete"),
+    "a JSON file": ("channels", "images", "complete"),
+    "an SA-1B folder": ("channels", "complete"),
 }
 
 
@@ -66,7 +69,8 @@ def list_images(sources: Sequence[str | Path]) -> tuple[list[LabelledImage], lis
             found, bad = _list_source(str(source))
         except InputError as error:
             found, bad = [], [str(error)]
-        images += found
+        complete = bool(parse_source(str(source))[1].complete) if found else True
+        images += found if complete else [replace(image, complete=False) for image in found]
         problems += bad
     return images, problems
 
@@ -110,11 +114,11 @@ def _with_option(options: SourceOptions, name: str, value: str, text: str) -> So
         if name == "channels":
             changed[name] = tuple(int(part) for part in value.split(","))
         else:
-            changed[name] = int(value) if name in ("every", "level") else value
+            changed[name] = int(value) if name in ("every", "level", "complete") else value
     except ValueError as error:
         raise InputError(f"{text} has {name}={value}: give whole numbers.") from error
-    if changed["every"] < 1 or changed["level"] < 0:
-        raise InputError(f"{text} has {name}={value}: every is at least 1 and level at least 0.")
+    if changed["every"] < 1 or changed["level"] < 0 or changed["complete"] not in (0, 1):
+        raise InputError(f"{text} has {name}={value}: every is at least 1, level at least 0 and complete 0 or 1.")
     return SourceOptions(**changed)
 
 

@@ -258,7 +258,7 @@ class Predictor:
         found = []
         for some in torch.from_numpy(corners.reshape(-1, 4)).to(self.model.device).split(batch_size(self.model)):
             attended = decoder.attend(boxes=some)
-            logits, iou = decoder.masks(attended, multimask=False), attended.offered(multimask=False)
+            logits, iou = decoder.masks(attended, multimask=False)
             found += [self._prediction(window, *each) for each in zip(logits, iou, strict=True)]
         self._window = window
         return found
@@ -342,8 +342,8 @@ class Predictor:
         if tokens is not None:
             decoder = decoder_for_texts(self.model, decoder)
         attended = decoder.attend(points=points, boxes=boxes, masks=masks, texts=tokens)
-        logits = decoder.masks(attended, multimask=multimask)
-        result = self._prediction(window, logits[0], attended.offered(multimask)[0])
+        logits, iou = decoder.masks(attended, multimask=multimask)
+        result = self._prediction(window, logits[0], iou[0])
         if self.model.spec.windowed and (prompts.points or (prompts.mask is None and text is None)):
             # a small model sees what is asked for in like objects nearby, too
             meant = [

@@ -25,6 +25,7 @@ __all__ = ["Scene"]
 
 # of the fast mode (docs/performance.md has what they cost):
 STRIDES = (4, 2, 1)  # of the grids that are asked one after another
+DRAWN_IOU = 0.2  # how far a drawn mask may lie above what was expected of it
 SURE_CELLS = 1  # grid cells that a mask must cover
 SURE_SHARE = 0.3  # how much above the threshold its stability must be, as a share of what is left to 1
 
@@ -101,14 +102,18 @@ class Scene:
         else:
             corners = to_model_xy(boxes.reshape(-1, 2, 2), window).reshape(-1, 4)
             attended = self._decoder.attend(boxes=torch.from_numpy(corners).to(device))
-        iou = attended.offered(multimask=several).cpu().numpy()
-        likely = iou > np.float32(self._settings.pred_iou_thresh) if self._settings.pred_iou_thresh else iou == iou
+        iou = attended.offered(multimask=several).cpu().numpy().copy()
+        least = np.float32(self._settings.pred_iou_thresh)
+        likely = iou > least - DRAWN_IOU * self._decoder.draws if least else iou == iou
         prompts = np.flatnonzero(likely.any(axis=1))
         if len(prompts) == 0:
             return []
         # masks of the likely only: up-scaling costs as much as all before it
         chosen = slice(None) if len(prompts) == len(points) else torch.from_numpy(prompts).to(device)
-        logits = self._decoder.masks(attended, chosen, multimask=several)
+        logits, drawn = self._decoder.masks(attended, chosen, multimask=several)
+        iou[prompts] = drawn.cpu().numpy()
+        if least:
+            likely = likely & (iou > least)
         at, number = np.nonzero(likely[prompts])
         masks = self._upsample.many(logits[at, number], self._settings.stability_score_thresh, preselect=self._fast)
         found, cut = [], set()

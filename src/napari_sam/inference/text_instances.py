@@ -137,8 +137,9 @@ def _ask(model: Sam, decoder: FoldedDecoder, prompts: Tensor, window: Window) ->
     found = []
     for some in prompts.split(batch_size(model)):
         attended = decoder.attend(texts=some)
-        best = attended.offered(multimask=True).argmax(dim=1)
-        logits = decoder.masks(attended, multimask=True)[torch.arange(len(some), device=best.device), best]
+        logits, iou = decoder.masks(attended, multimask=True)
+        best = iou.argmax(dim=1)
+        logits = logits[torch.arange(len(some), device=best.device), best]
         # the window covers the first rows and columns of the model's input only
         cell = model.img_size / model.mask_size
         rows, cols = (int(np.ceil(side / cell)) for side in (window.input_height, window.input_width))

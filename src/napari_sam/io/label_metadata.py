@@ -9,7 +9,7 @@ from typing import Any
 from napari_sam.io.label_pyramid import LevelPlan
 from napari_sam.io.ome_metadata import ome_attributes
 
-__all__ = ["describe_image", "describe_labels", "level_count", "set_colors", "set_properties"]
+__all__ = ["describe_image", "describe_labels", "level_count", "list_labels", "set_colors", "set_properties"]
 
 FOLDER = "labels/"
 LISTED_COLORS = 1000
@@ -64,9 +64,15 @@ def describe_labels(
     root = ome_attributes(group).get("multiscales", [])
     if not root or (_of_labels(root[0]) and root[0]["name"] == name):
         _update(group, multiscales=[_multiscale(group, name, axes, units, levels, f"{FOLDER}{name}/")])
-    listed = ome_attributes(group["labels"]).get("labels", [])
-    _update(group["labels"], labels=[*listed, *([] if name in listed else [name])])
+    list_labels(group, name)
     describe_image(group[FOLDER + name], name, axes, units, levels, source)
+
+
+def list_labels(group: Any, name: str) -> None:
+    """Enter a name in the list of a group's labels, unless it is there."""
+    listed = ome_attributes(group["labels"]).get("labels", [])
+    if name not in listed:
+        _update(group["labels"], labels=[*listed, name])
 
 
 def set_colors(group: Any, count: int) -> None:

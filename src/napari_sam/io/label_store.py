@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -25,17 +26,19 @@ from napari_sam.io.label_group import (
     plain_errors,
     sync_chunks,
 )
-from napari_sam.io.label_metadata import describe_labels, level_count, set_colors, set_properties
+from napari_sam.io.label_metadata import describe_labels, level_count, list_labels, set_colors, set_properties
 from napari_sam.io.label_pyramid import LevelPlan, coarsen, create_level, plan_levels
 from napari_sam.io.large_image import LargeImage
 from napari_sam.io.ome_metadata import ome_attributes
 from napari_sam.io.output_place import inside
+from napari_sam.io.store_lock import store_lock
 from napari_sam.io.zarr_location import absolute, is_remote, join
 
-__all__ = ["LabelStore", "create_labels", "labels_drawn", "labels_exist", "open_labels"]
+__all__ = ["HIGHEST", "LabelStore", "create_labels", "labels_drawn", "labels_exist", "open_labels"]
 
 Region = tuple[int, int, int, int]
 PROVENANCE = "napari_sam"
+HIGHEST = "highest_label"  # in the provenance, where people have added labels
 FOLDER = "labels/"
 CHUNK, SHARD = 512, 2048
 SUITABLE = range(128, 1025)  # sides of the image's chunks that labels take over
@@ -133,12 +136,14 @@ class LabelStore:
     ) -> None:
         """Write how the labels were made, as JSON in the attribute `napari_sam`, their colours, and what names them.
 
+        What is on record already stays, unless the new record says otherwise; the highest label never sinks.
+
         Parameters
         ----------
         record
             Of values that JSON knows.
         count
-            Highest label; up to 1000 get colours in the metadata, more are left to the viewer.
+            Highest label that was made; up to 1000 get colours in the metadata, more are left to the viewer.
         texts
             What names each label, for the `properties` of the metadata.
 
@@ -147,14 +152,22 @@ class LabelStore:
         InputError
             If the disk does not take it.
         """
-        with plain_errors(self.path, "write to"):
-            group = open_group(self.location, "r+")
-            labels = group[FOLDER + self.name]
+        with self._metadata() as labels:
+            known = dict(labels.attrs.get(PROVENANCE) or {})
+            highest = [int(each[HIGHEST]) for each in (known, record) if HIGHEST in each]
             if count is not None:
-                set_colors(labels, count)
+                set_colors(labels, max(count, *highest, 0))  # those that people have added need theirs
             if texts is not None:
                 set_properties(labels, {label: {"text": text} for label, text in texts.items()})
-            labels.attrs[PROVENANCE] = dict(record)
+            labels.attrs[PROVENANCE] = {**known, **record} | ({HIGHEST: max(highest)} if highest else {})
+
+    @contextmanager
+    def _metadata(self) -> Iterator[Any]:
+        """Open the group of the labels to change its metadata, while nobody else does."""
+        with plain_errors(self.path, "write to"), store_lock(self.location):
+            group = open_group(self.location, "r+")
+            yield group[FOLDER + self.name]
+            list_labels(group, self.name)  # another machine's job may have lost it
             consolidate_again(group)
 
     @property
@@ -218,7 +231,7 @@ def create_labels(
     if output is None and not image.version:
         raise InputError(f"{image.location} is no OME-Zarr image that could hold labels: give an output (-o OUT.zarr).")
     location = absolute(image.location if output is None else output)
-    with plain_errors(location, "write to"):
+    with plain_errors(location, "write to"), store_lock(location):
         group = make_group(location)
         if not overwrite and (is_finished(group, FOLDER + name) or holds_pixels(group, FOLDER + name)):
             raise InputError(

@@ -11,7 +11,7 @@ from napari_sam.model.object_head import ObjectMaps
 __all__ = ["object_loss"]
 
 
-def object_loss(maps: ObjectMaps, target: Tensor) -> Tensor:
+def object_loss(maps: ObjectMaps, target: Tensor, complete: Tensor | None = None) -> Tensor:
     """Return the loss, a scalar: the mean of that of the images.
 
     Parameters
@@ -20,6 +20,8 @@ def object_loss(maps: ObjectMaps, target: Tensor) -> Tensor:
         Predicted maps, (B, m, m) each.
     target
         (B, 3, m, m) as `data.object_targets` makes them.
+    complete
+        (B,) bool: images that count, as all their objects are labelled; None for all.
     """
     covered, middle, diameter = target.unbind(1)
     everywhere = (1, 2)
@@ -30,4 +32,5 @@ def object_loss(maps: ObjectMaps, target: Tensor) -> Tensor:
     error = F.binary_cross_entropy_with_logits(maps.middle, middle, reduction="none")
     distances = (error * covered).sum(everywhere) / pixels + (error * (1 - covered)).mean(everywhere)
     sizes = (F.smooth_l1_loss(maps.diameter, diameter, reduction="none") * covered).sum(everywhere) / pixels
-    return (foreground + distances + 0.5 * sizes).mean()
+    loss = foreground + distances + 0.5 * sizes  # [b]
+    return loss.mean() if complete is None else (loss * complete).mean()

@@ -61,11 +61,15 @@ class SamSpec:
     cell_depths: tuple[int, int, int, int] = (1, 2, 3, 2)
     cell_blocks: int = 4
     cell_heads: int = 8
+    # whether features of an EfficientNet-Lite0 are added
+    cell_pretrained: bool = False
     # decoder
     decoder_depth: int = 2
     decoder_heads: int = 8
     decoder_mlp: int = 2048
     iou_hidden: int = 256
+    # channels of the convolutions that draw masks, 0 for none
+    drawing_width: int = 0
 
     @property
     def grid(self) -> int:
@@ -90,6 +94,18 @@ SPECS: dict[str, SamSpec] = {
             iou_hidden=128,
             windowed=True,
         ),
+        SamSpec(  # the next weights of `cells`, in training
+            architecture="cells_drawing",
+            encoder="cell",
+            img_size=256,
+            stride=8,
+            embed_dim=128,
+            decoder_mlp=512,
+            iou_hidden=128,
+            cell_pretrained=True,
+            drawing_width=48,
+            windowed=True,
+        ),
     )
 }
 
@@ -100,7 +116,7 @@ def build_model(name: str, *, seed: int = 0) -> Sam:
     Parameters
     ----------
     name
-        A key of `SPECS`: vit_b, vit_l, vit_h, vit_t or cells.
+        A key of `SPECS`: vit_b, vit_l, vit_h, vit_t, cells or cells_drawing.
     seed
         Of the random weights; the caller's random state is left alone.
 
@@ -132,6 +148,7 @@ def build_from_spec(spec: SamSpec, *, seed: int = 0) -> Sam:
             ),
             iou_head_hidden_dim=spec.iou_hidden,
             skip_channels=(spec.cell_widths[1], spec.cell_widths[0]) if spec.encoder == "cell" else (),
+            drawing_width=spec.drawing_width,
         )
         object_head = ObjectHead(spec.cell_widths[0]) if spec.encoder == "cell" else None
         return Sam(spec, encoder, prompt_encoder, decoder, object_head).eval()
@@ -148,6 +165,7 @@ def _build_encoder(spec: SamSpec) -> nn.Module:
             num_blocks=spec.cell_blocks,
             num_heads=spec.cell_heads,
             out_chans=spec.embed_dim,
+            pretrained=spec.cell_pretrained,
         )
     return ImageEncoderViT(
         img_size=spec.img_size,

@@ -8,12 +8,14 @@ strides 4 and 2 that know what they belong to; the mask decoder and the object h
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_sam.model.common import DropPath, LayerNorm2d, MLPBlock, attend
+from napari_sam.model.lite_net import LITE_WIDTHS, LiteNet
 
 __all__ = ["CellEncoder"]
 
@@ -33,6 +35,8 @@ class CellEncoder(nn.Module):
         Transformer blocks at stride 16.
     out_chans
         Channels of the embedding.
+    pretrained
+        Whether features of an EfficientNet-Lite0 are added at every stride, see `LiteNet`.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class CellEncoder(nn.Module):
         num_blocks: int,
         num_heads: int,
         out_chans: int,
+        pretrained: bool = False,
     ) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, widths[0], kernel_size=3, stride=2, padding=1)
@@ -64,6 +69,11 @@ class CellEncoder(nn.Module):
             LayerNorm2d(out_chans),
         )
         self.finer = nn.ModuleList([Merge(out_chans, widths[1]), Merge(widths[1], widths[0])])
+        self.lite = LiteNet() if pretrained else None
+        self.joins = nn.ModuleList()
+        if pretrained:
+            targets = (*widths, widths[3])
+            self.joins.extend(Join(source, width) for source, width in zip(LITE_WIDTHS, targets, strict=True))
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Encode a normalised (B, 3, S, S) image.
@@ -75,11 +85,16 @@ class CellEncoder(nn.Module):
         skips
             (B, widths[1], S / 4, S / 4) and (B, widths[0], S / 2, S / 2).
         """
+        lite = [] if self.lite is None else [join(f) for join, f in zip(self.joins, self.lite(x), strict=True)]
         x = self.stem(x)
         pyramid = []
-        for stage in self.stages:
+        for number, stage in enumerate(self.stages):
             x = stage(x)
+            if lite:
+                x = x + lite[number]
             pyramid.append(x)
+        if lite:
+            pyramid[-1] = pyramid[-1] + F.interpolate(lite[4], scale_factor=2, mode="nearest")
         stride2, stride4, stride8, x = pyramid
         b, c, h, w = x.shape
         tokens = x.flatten(2).transpose(1, 2) + self.pos_embed  # [b, c, h, w] -> [b, h*w, c]
@@ -94,6 +109,21 @@ class CellEncoder(nn.Module):
     def steps(self) -> list[nn.Module]:
         """List the parts in the order in which they finish."""
         return [*self.stages, *self.blocks, self.neck, *self.finer]
+
+
+class Join(nn.Module):
+    """Bring features of the pre-trained network to the width of a stage; at first nothing of them."""
+
+    def __init__(self, source: int, width: int) -> None:
+        super().__init__()
+        self.norm = LayerNorm2d(source)
+        self.proj = nn.Conv2d(source, width, kernel_size=1)
+        nn.init.zeros_(self.proj.weight)
+        nn.init.zeros_(cast("Tensor", self.proj.bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, width, h, w) for (B, source, h, w)."""
+        return self.proj(self.norm(x))
 
 
 class Merge(nn.Module):
@@ -112,13 +142,13 @@ class Merge(nn.Module):
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with group normalisation before each."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, dilation: int = 1) -> None:
         super().__init__()
         groups = max(1, width // 16)
         self.norm1 = nn.GroupNorm(groups, width)
-        self.conv1 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(width, width, kernel_size=3, padding=dilation, dilation=dilation, bias=False)
         self.norm2 = nn.GroupNorm(groups, width)
-        self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=dilation, dilation=dilation)
         self.drop_path = DropPath()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -123,7 +123,7 @@ def _flatten(loaded: Any, path: Path) -> dict[str, Tensor]:
 def guess_architecture(state: Mapping[str, Tensor]) -> str | None:
     """Tell the architecture of a flat state dict by its keys and widths; None if it is none of ours."""
     if "image_encoder.stem.weight" in state:
-        return "cells"
+        return "cells_drawing" if "mask_decoder.drawing.out.weight" in state else "cells"
     if "image_encoder.patch_embed.seq.0.c.weight" in state:
         return "vit_t"
     position = state.get("image_encoder.pos_embed")

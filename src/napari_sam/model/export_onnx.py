@@ -83,8 +83,19 @@ class DecoderForOnnx(nn.Module):
         dense = has_mask_input * given + (1 - has_mask_input) * plain
         position = cast("Tensor", self.dense_position)
         skips = tuple(skip for skip in (skip_features_0, skip_features_1) if skip is not None)
-        masks, iou = self.decoder.predict_masks(image_embeddings, position, sparse, dense, skips)
+        maps = None
+        if self.decoder.drawing is not None:
+            maps = self._maps(point_coords, point_labels, mask_input, has_mask_input)
+        masks, iou = self.decoder.predict_masks(image_embeddings, position, sparse, dense, skips, maps)
         return self._enlarge(masks, orig_im_size), iou, masks
+
+    def _maps(self, coords: Tensor, labels: Tensor, mask: Tensor, has_mask: Tensor) -> Tensor:
+        """Draw the prompts of one object, whose box comes as two points."""
+        corners = [((labels == kind).float()[..., None] * coords).sum(1) for kind in (2, 3)]
+        boxed = (labels == 2).float().amax(1)[:, None, None, None]
+        maps = self.prompts.maps((coords, labels), torch.cat(corners, 1), mask, count=1)
+        points, box, given = maps[:, :-4], maps[:, -4:-2], maps[:, -2:]
+        return torch.cat([points, box * boxed, given * has_mask], 1)
 
     def _embed_points(self, coords: Tensor, labels: Tensor) -> Tensor:
         tokens = self.prompts.pe_layer(coords + 0.5, self.prompts.img_size)

@@ -38,13 +38,16 @@ class Attended:
     iou_token
         (n, C) token of which the IoU is predicted.
     iou
-        (n, 4) float32 predicted IoU.
+        (n, 4) float32 predicted IoU; decoders that draw correct it by the masks.
+    maps
+        (n, MAP_CHANNELS, 2h, 2w) prompts, for decoders that draw.
     """
 
     tokens: Tensor
     image: Tensor
     iou_token: Tensor
     iou: Tensor
+    maps: Tensor | None = None
 
     def offered(self, multimask: bool) -> Tensor:
         """(n, 3 or 1) predicted IoU of the masks for one prompt, or of the one for several prompts."""
@@ -94,14 +97,20 @@ class FoldedDecoder:
         self._first_queries = (
             _heads(F.linear(image, to_tokens.q_proj.weight), to_tokens).to(dtype) + self._query_positions[0]
         )
-        self._upscaling = _Upscaling(self._decoder, embedding.skips, dtype)
+        self._upscaling = None if self.draws else _Upscaling(self._decoder, embedding.skips, dtype)
         with torch.inference_mode():
             self.objects = None if texts or model.object_head is None else model.find_objects(embedding)
 
     @property
+    def draws(self) -> bool:
+        """Whether masks correct what the tokens say of their IoU, so that it is not known before them."""
+        return self._decoder.drawing is not None
+
+    @property
     def nbytes(self) -> int:
         """Bytes kept for the image."""
-        own = [self._image, self._first_keys, self._first_values, self._first_queries, *self._upscaling.skips]
+        own = [self._image, self._first_keys, self._first_values, self._first_queries]
+        own += [] if self._upscaling is None else self._upscaling.skips
         own += [*self._key_positions, *self._query_positions]
         return self.embedding.nbytes + sum(t.numel() * t.element_size() for t in own)
 
@@ -141,17 +150,33 @@ class FoldedDecoder:
         queries = queries + self._read(last, queries + tokens, image, self._key_positions[-1])
         hidden = transformer.norm_final_attn(queries)
         iou = decoder.iou_prediction_head(hidden[:, 0])
-        return Attended(hidden[:, 1 : 1 + decoder.num_mask_tokens], image, hidden[:, 0], iou.float())
+        maps = self._prompt_encoder.maps(points, boxes, masks, count=len(sparse)) if self.draws else None
+        return Attended(hidden[:, 1 : 1 + decoder.num_mask_tokens], image, hidden[:, 0], iou.float(), maps)
 
     @torch.inference_mode()
-    def masks(self, attended: Attended, prompts: Tensor | slice = slice(None), *, multimask: bool) -> Tensor:
-        """Return the (k, 3 or 1, 4h, 4w) float32 logits of some of the prompts."""
+    def masks(
+        self, attended: Attended, prompts: Tensor | slice = slice(None), *, multimask: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return the (k, 3 or 1, 4h, 4w) float32 logits of some of the prompts, and their (k, 3 or 1) predicted IoU."""
         chosen = range(1, self._decoder.num_mask_tokens) if multimask else range(1)
         mlps = self._decoder.output_hypernetworks_mlps
         tokens = attended.tokens[prompts]
         weights = torch.stack([mlps[i](tokens[:, i]) for i in chosen], dim=-1)  # [k, c/8, m]
+        iou = attended.offered(multimask)[prompts]
         with fast_products():
-            return self._upscaling(attended.image[prompts], weights, self._grid)
+            if self._upscaling is not None:
+                return self._upscaling(attended.image[prompts], weights, self._grid), iou
+            return self._draw(attended.image[prompts], cast("Tensor", attended.maps)[prompts], weights, iou)
+
+    def _draw(self, image: Tensor, maps: Tensor, weights: Tensor, iou: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits and corrected IoUs of a (k, h*w, C) image and (k, C/8, m) weights of the mask tokens."""
+        reduced = self.dtype != torch.float32
+        image = image.transpose(1, 2).unflatten(2, self._grid)  # [k, h*w, c] -> [k, c, h, w]
+        with torch.autocast(image.device.type, dtype=self.dtype if reduced else None, enabled=reduced):
+            features = self._decoder.upscale(image, self.embedding.skips, maps).float()
+        logits = torch.einsum("kchw,kcm->kmhw", features, weights.float())
+        quality = self._decoder.quality
+        return logits, iou if quality is None else quality(iou, logits, features)
 
     def _to_image(self) -> list[Attention]:
         transformer = self._decoder.transformer

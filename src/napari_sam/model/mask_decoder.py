@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_sam.model.common import LayerNorm2d
+from napari_sam.model.drawing import Drawing, MaskQuality
 from napari_sam.model.transformer import TwoWayTransformer
 
 __all__ = ["MaskDecoder"]
@@ -29,6 +30,8 @@ class MaskDecoder(nn.Module):
         Size of the head that predicts the IoU.
     skip_channels
         Channels of encoder features at 1/2 and 1/4 of the embedding's stride, added while up-scaling; () for SAM.
+    drawing_width
+        Channels of the convolutions that draw the masks, see `Drawing`; 0 for SAM, which has none.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class MaskDecoder(nn.Module):
         iou_head_depth: int = 3,
         iou_head_hidden_dim: int = 256,
         skip_channels: Sequence[int] = (),
+        drawing_width: int = 0,
     ) -> None:
         super().__init__()
         self.transformer_dim = transformer_dim
@@ -63,6 +67,13 @@ class MaskDecoder(nn.Module):
             MLP(transformer_dim, transformer_dim, transformer_dim // 8, 3) for _ in range(self.num_mask_tokens)
         )
         self.iou_prediction_head = MLP(transformer_dim, iou_head_hidden_dim, self.num_mask_tokens, iou_head_depth)
+        self.drawing: Drawing | None = None
+        self.quality: MaskQuality | None = None
+        if drawing_width:
+            self.drawing = Drawing(
+                features=transformer_dim // 4, finer=transformer_dim // 8, skip=skip_channels[0], width=drawing_width
+            )
+            self.quality = MaskQuality(transformer_dim // 8)
 
     def forward(
         self,
@@ -72,6 +83,7 @@ class MaskDecoder(nn.Module):
         dense_prompt_embeddings: Tensor,
         multimask_output: bool,
         skips: Sequence[Tensor] = (),
+        maps: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Predict the masks of n prompts.
 
@@ -87,6 +99,8 @@ class MaskDecoder(nn.Module):
             Whether to return the masks for an ambiguous prompt, or the one for several prompts.
         skips
             Encoder features (B, c1, 2h, 2w) and (B, c2, 4h, 4w), where the decoder takes them.
+        maps
+            `prompt_maps` (n, MAP_CHANNELS, 2h, 2w), where the decoder draws.
 
         Returns
         -------
@@ -96,7 +110,7 @@ class MaskDecoder(nn.Module):
             (n, 3 or 1) predicted IoU.
         """
         masks, iou = self.predict_masks(
-            image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings, skips
+            image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings, skips, maps
         )
         chosen = slice(1, None) if multimask_output else slice(0, 1)
         return masks[:, chosen], iou[:, chosen]
@@ -108,6 +122,7 @@ class MaskDecoder(nn.Module):
         sparse: Tensor,
         dense: Tensor,
         skips: Sequence[Tensor] = (),
+        maps: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return all (n, 4, 4h, 4w) logits and (n, 4) predicted IoUs."""
         n = len(sparse)
@@ -120,18 +135,24 @@ class MaskDecoder(nn.Module):
         mask_tokens_out = hidden[:, 1 : 1 + self.num_mask_tokens]
 
         image = image.transpose(1, 2).reshape(n, -1, h, w)  # [n, h*w, c] -> [n, c, h, w]
-        upscaled = self._upscale(image, skips)
+        upscaled = self.upscale(image, skips, maps)
         weights = torch.stack([mlp(mask_tokens_out[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], 1)
         masks = (weights @ upscaled.flatten(2)).unflatten(-1, upscaled.shape[-2:])  # [n, 4, 4h, 4w]
-        return masks, self.iou_prediction_head(iou_token_out)
+        iou = self.iou_prediction_head(iou_token_out)
+        return masks, iou if self.quality is None else self.quality(iou, masks, upscaled)
 
-    def _upscale(self, image: Tensor, skips: Sequence[Tensor]) -> Tensor:
+    def upscale(self, image: Tensor, skips: Sequence[Tensor], maps: Tensor | None) -> Tensor:
+        """Return the (n, C / 8, 4h, 4w) features of which masks are made; `image` is (n, C, h, w)."""
         if not skips:
             return self.output_upscaling(image)
         up1, norm, act1, up2, act2 = self.output_upscaling
         n = len(image)
         x = act1(norm(up1(image) + _for_each_prompt(self.skip_proj[0](skips[0]), n)))
-        return act2(up2(x) + _for_each_prompt(self.skip_proj[1](skips[1]), n))
+        if self.drawing is not None:
+            assert maps is not None  # noqa: S101 - for the type checker
+            x = self.drawing.coarse(x, _for_each_prompt(self.drawing.of_image(skips[0]), n), maps)
+        x = act2(up2(x) + _for_each_prompt(self.skip_proj[1](skips[1]), n))
+        return x if self.drawing is None else self.drawing.fine(x)
 
 
 def _for_each_prompt(x: Tensor, n: int) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_sam.model.common import LayerNorm2d
+from napari_sam.model.prompt_maps import prompt_maps
 
 __all__ = ["PositionEmbeddingRandom", "PromptEncoder"]
 
@@ -92,6 +93,13 @@ class PromptEncoder(nn.Module):
         else:
             dense = self.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(n, -1, self.grid, self.grid)
         return torch.cat(sparse, dim=1), dense
+
+    def maps(
+        self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None, *, count: int
+    ) -> Tensor:
+        """Draw the prompts of n objects at twice the embedding's resolution, see `prompt_maps`."""
+        device = self.no_mask_embed.weight.device
+        return prompt_maps(points, boxes, masks, count=count, img_size=self.img_size, size=2 * self.grid, device=device)
 
     def _embed_points(self, coords: Tensor, labels: Tensor, *, pad: bool) -> Tensor:
         coords = coords + 0.5  # to the centre of the pixel

@@ -245,7 +245,10 @@ class Sam(nn.Module):
         """
         sparse, dense = self.prompt_encoder(points, boxes, masks, texts)
         decoder = self.mask_decoder if texts is None else self.text_decoder or self.mask_decoder
+        maps = None
+        if decoder.drawing is not None:
+            maps = self.prompt_encoder.maps(points, boxes, masks, count=len(sparse))
         logits, iou = decoder(
-            embedding.features, self.prompt_encoder.get_dense_pe(), sparse, dense, multimask, embedding.skips
+            embedding.features, self.prompt_encoder.get_dense_pe(), sparse, dense, multimask, embedding.skips, maps
         )
         return logits, iou

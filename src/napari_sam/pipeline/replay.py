@@ -142,6 +142,8 @@ class Replay:
                 "version of PyTorch, device and number of threads."
             )
         where = prediction.window.slices
+        if event.get("join"):  # the label kept what it had
+            patch = patch | (editor.labels[where] == event["label"])
         editor.commit(patch, where, label=event["label"], overwrite=bool(event["overwrite"]))
 
     def _predict(self, number: int) -> Prediction:

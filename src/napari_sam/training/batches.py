@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from torch.utils.data import DataLoader, Dataset
+import torch
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from napari_sam.config.training import TrainingConfig
 from napari_sam.data.sample import Sample
@@ -27,7 +28,7 @@ class _Steps(Dataset[tuple[int, Any]]):
     make: Callable[[int], Any]
 
     def __getitem__(self, step: int) -> tuple[int, Any]:
-        return step, self.make(step)
+        return step, _share(self.make(step)) if get_worker_info() is not None else self.make(step)
 
 
 def stream_steps(make: Callable[[int], T], steps: range, workers: int) -> Iterator[tuple[int, T]]:
@@ -35,7 +36,9 @@ def stream_steps(make: Callable[[int], T], steps: range, workers: int) -> Iterat
 
     `workers` processes work ahead; with none, each is made when its turn comes.
     """
-    yield from DataLoader(_Steps(make), batch_size=None, sampler=steps, num_workers=workers, collate_fn=_as_it_is)
+    loader = DataLoader(_Steps(make), batch_size=None, sampler=steps, num_workers=workers, collate_fn=_as_it_is)
+    for step, made in loader:
+        yield step, made() if isinstance(made, _Shared) else made
 
 
 def stream_batches(
@@ -61,3 +64,23 @@ def stream_batches(
 
 def _as_it_is(step: Any) -> Any:
     return step
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """A record on its way from a worker: its arrays as tensors, which cross through shared memory instead of a pipe."""
+
+    record: type
+    arrays: dict[str, torch.Tensor]
+
+    def __call__(self) -> Any:
+        return self.record(**{name: tensor.numpy() for name, tensor in self.arrays.items()})
+
+
+def _share(made: Any) -> Any:
+    if not is_dataclass(made) or isinstance(made, type):
+        return made
+    values = {field.name: getattr(made, field.name) for field in fields(made)}
+    if not all(isinstance(value, np.ndarray) for value in values.values()):
+        return made
+    return _Shared(type(made), {name: torch.from_numpy(value) for name, value in values.items()})

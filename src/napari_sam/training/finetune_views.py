@@ -177,4 +177,5 @@ def batch_of_views(views: Sequence[Sample], model: Sam, prompts: int, rng: np.ra
         images=np.stack([view.image for view in views]),
         masks=np.stack(masks),
         objects=np.stack(objects) if objects else np.zeros((len(views), 3, 0, 0), np.float32),
+        complete=np.array([view.complete for view in views]),
     )

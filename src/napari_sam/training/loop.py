@@ -47,7 +47,7 @@ class TrainingProgress:
     score
         Mean IoU of one click on the held-out images, if this step was followed by a validation.
     stopped
-        Whether the run ends here because that did not improve for `patience` validations.
+        Whether the run ends here because that did not improve for `patience` validations, or its minutes are over.
     """
 
     step: int
@@ -98,9 +98,10 @@ def train(
     run = _Run(config, RunFolder(folder), team, device, resume=resume)
     crops = range(parts[0].start, parts[-1].stop)
     steps = range(run.step + 1, config.steps + 1)
+    last = None  # when the step before was done; the first one waits for what all others share
     for step, batch in stream_batches(samples, weights, config, run.model.img_size, steps, crops):
         started = time.perf_counter()
-        lr = learning_rate(config, step)
+        lr = learning_rate(config, step, run.seconds / 60)
         run.optimizer.zero_grad()
         done = [
             training_step(
@@ -113,10 +114,12 @@ def train(
         score = None
         if held_out and config.validate_every and (step % config.validate_every == 0 or step == config.steps):
             score = run.validate(held_out)
+        now = time.perf_counter()
+        seconds, run.seconds, last = now - started, run.seconds + (0 if last is None else now - last), now
         stopped = bool(config.patience) and run.fruitless >= config.patience
-        if step % config.save_every == 0 or step == config.steps or score is not None:
+        stopped |= bool(config.minutes) and run.seconds >= 60 * config.minutes
+        if step % config.save_every == 0 or step == config.steps or score is not None or stopped:
             run.save()
-        seconds = time.perf_counter() - started
         yield TrainingProgress(
             step=step, total=config.steps, result=result, lr=lr, seconds=seconds, score=score, stopped=stopped
         )
@@ -142,12 +145,15 @@ class _Run:
             if config.start:
                 start_from(model, config.start)
         self.model: Sam = model.to(device).train()
+        if device.startswith("cuda"):
+            self.model.to(memory_format=torch.channels_last)
         self.model.set_drop_path(config.drop_path)
         self.optimizer = make_optimizer(self.model, config)
         self.average = {key: value.detach().clone() for key, value in self.model.state_dict().items()}
-        self.step, self.best, self.fruitless = 0, -1.0, 0
+        self.step, self.best, self.fruitless, self.seconds = 0, -1.0, 0, 0.0
         if self.state is not None:
             self.step = int(self.state["step"])
+            self.seconds = float(self.state.get("seconds", 0.0))
             self.best, self.fruitless = float(self.state["best"]), int(self.state["fruitless"])
             self.model.load_state_dict(self.state["model"])
             self.average = {key: value.to(device) for key, value in self.state["average"].items()}
@@ -193,6 +199,7 @@ class _Run:
             "step": self.step,
             "best": self.best,
             "fruitless": self.fruitless,
+            "seconds": self.seconds,
             "model": self.model.state_dict(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 __all__ = ["Chance", "PromptState", "Round", "plan_rounds", "sample_point"]
@@ -63,13 +65,18 @@ def plan_rounds(total: int, generator: torch.Generator) -> list[Round]:
     return [Round(kind=kind) for kind in kinds]
 
 
-def sample_point(region: Tensor, chance: Chance) -> tuple[Tensor, Tensor]:
-    """Draw one pixel of each region, all pixels alike.
+def sample_point(region: Tensor, chance: Chance, deep: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Draw one pixel of each region.
 
     Parameters
     ----------
     region
         (n, h, w) bool.
+    chance
+        The source of random numbers.
+    deep
+        How often the pixel is drawn from the region's inner parts, as people click; else all pixels are alike, as in
+        the paper.
 
     Returns
     -------
@@ -79,12 +86,25 @@ def sample_point(region: Tensor, chance: Chance) -> tuple[Tensor, Tensor]:
         (n,) bool, False where the region is empty.
     """
     n, _, w = region.shape
+    found = region.flatten(1).any(dim=1)
+    if deep:
+        inner = (chance.rand(n) < deep).to(region.device)
+        region = torch.where(inner[:, None, None], _inner_part(region), region)
     flat = region.flatten(1)
-    drawn = chance.rand(*flat.shape).to(region.device)
-    index = torch.where(flat, drawn, -1.0).argmax(dim=1)
-    found = flat.any(dim=1)
+    rank = flat.cumsum(1, dtype=torch.int32)  # of each pixel among those of its region, from 1
+    wanted = (chance.rand(n).to(region.device) * rank[:, -1]).floor().to(torch.int32) + 1
+    index = torch.searchsorted(rank, wanted.clamp(max=rank[:, -1])[:, None])[:, 0]
     xy = torch.stack([index % w, index // w], dim=1).float()
     return torch.where(found[:, None], xy, torch.zeros(n, 2, device=region.device)), found
+
+
+def _inner_part(region: Tensor) -> Tensor:
+    """Return of each (n, h, w) region the pixels around which most of it lies, near and far."""
+    inside = region[:, None].float()
+    depth = sum(F.avg_pool2d(inside, k, stride=1, padding=k // 2)[:, 0] for k in (3, 7, 15, 31))
+    depth = torch.where(region, cast("Tensor", depth), -1.0)
+    highest = depth.flatten(1).amax(1)[:, None, None]
+    return region & (depth >= 0.9 * highest)
 
 
 @dataclass(kw_only=True)
@@ -99,11 +119,14 @@ class PromptState:
         Side of the model's input.
     chance
         The source of random numbers.
+    deep
+        How often points are drawn from inner parts, see `sample_point`.
     """
 
     target: Tensor
     img_size: int
     chance: Chance
+    deep: float = 0.0
     boxes: Tensor | None = None
     coords: list[Tensor] = field(default_factory=list)
     labels: list[Tensor] = field(default_factory=list)
@@ -119,7 +142,7 @@ class PromptState:
         if box:
             self.boxes = self._noisy_boxes()
         else:
-            xy, _ = sample_point(self.truth, self.chance)
+            xy, _ = sample_point(self.truth, self.chance, self.deep)
             self._add(xy, torch.ones(len(xy), dtype=torch.long, device=xy.device))
 
     def add_correction(self) -> None:
@@ -132,7 +155,7 @@ class PromptState:
         truth, mask = self.truth, self.logits[:, 0] > 0
         wrong = truth ^ mask
         region = torch.where(wrong.flatten(1).any(1)[:, None, None], wrong, truth)
-        xy, _ = sample_point(region, self.chance)
+        xy, _ = sample_point(region, self.chance, self.deep)
         at = xy.long()
         positive = truth[torch.arange(len(xy), device=xy.device), at[:, 1], at[:, 0]]
         self._add(xy, positive.long())

@@ -15,6 +15,8 @@ __all__ = ["cosine_rate", "learning_rate", "make_optimizer", "set_learning_rate"
 
 DROPS = (2 / 3, 26 / 27)  # of the run: the paper's drops at 60,000 and 86,666 of 90,000 steps
 DROP = 0.1
+PRETRAINED_RATE = 0.1  # of features that were learnt on far more pictures than there are here
+TIMED_FALL = 0.6  # of the time of a run that has one: over which the rate falls
 
 
 def cosine_rate(lr: float, step: int, *, warmup: int, steps: int) -> float:
@@ -24,9 +26,17 @@ def cosine_rate(lr: float, step: int, *, warmup: int, steps: int) -> float:
     return lr * (0.5 + 0.5 * math.cos(math.pi * (step - warmup) / (steps - warmup + 1)))
 
 
-def learning_rate(config: TrainingConfig, step: int) -> float:
-    """Return the rate of a step (from 1): linear warm-up, then the schedule of the config."""
+def learning_rate(config: TrainingConfig, step: int, minutes: float = 0.0) -> float:
+    """Return the rate of a step (from 1): linear warm-up, then the schedule of the config.
+
+    Parameters
+    ----------
+    minutes
+        How long the run has taken, which decides where the config sets a time.
+    """
     rising = min(1.0, step / config.warmup) if config.warmup else 1.0
+    if config.minutes:
+        return config.lr * rising * min(1.0, max(0.0, 1 - minutes / config.minutes) / TIMED_FALL)
     if config.schedule == "cosine":
         falling = 0.5 + 0.5 * math.cos(
             math.pi * max(0, step - config.warmup) / max(1, config.steps - config.warmup + 1)
@@ -53,6 +63,7 @@ def make_optimizer(model: Sam, config: TrainingConfig) -> torch.optim.AdamW:
         matrix = parameter.ndim >= 2 and not any(part in name for part in ("embed", "token"))
         decay = config.weight_decay if matrix else 0.0
         scale = config.layer_decay ** (deepest - depth.get(name, deepest))
+        scale *= PRETRAINED_RATE if name.startswith("image_encoder.lite.") else 1.0
         group = groups.setdefault((decay, scale), {"params": [], "weight_decay": decay, "scale": scale})
         group["params"].append(parameter)
     return torch.optim.AdamW(list(groups.values()), lr=config.lr, betas=(0.9, 0.999))

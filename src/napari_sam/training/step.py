@@ -85,7 +85,7 @@ def training_step(
         torch.manual_seed(config.seed * 1_000_003 + step * 1009 + first)  # of drop path
         encoded = model.encode(images)
     leaf = _detach(encoded)
-    state = PromptState(target=target, img_size=model.img_size, chance=chance)
+    state = PromptState(target=target, img_size=model.img_size, chance=chance, deep=config.deep)
     rounds = plan_rounds(_round_count(config, generator), generator)
     box = chance.once() < 0.5
     named = None
@@ -111,7 +111,8 @@ def training_step(
     if model.object_head is not None and config.objects_weight:
         with _autocast(model, config):
             maps = model.find_objects(leaf)
-        loss = config.objects_weight * object_loss(maps, torch.from_numpy(batch.objects).to(model.device))
+        truth, complete = (torch.from_numpy(array).to(model.device) for array in (batch.objects, batch.complete))
+        loss = config.objects_weight * object_loss(maps, truth, complete)
         (share * loss).backward()
         objects = float(loss.detach())
     _backward_through_encoder(encoded, leaf)

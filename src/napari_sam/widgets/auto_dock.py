@@ -21,6 +21,7 @@ from napari_sam.widgets.auto_session import AutoSession
 from napari_sam.widgets.auto_summary import count_text, result_text
 from napari_sam.widgets.bindings import AUTO_BINDINGS, KeyBindings
 from napari_sam.widgets.dock import ImageDock, plain_viewer
+from napari_sam.widgets.label_measurer import ask_table
 from napari_sam.widgets.layer_choice import LayerChoice, find_layer, first_image, is_image
 from napari_sam.widgets.mask_dialogs import ask_open_masks, ask_save_masks
 from napari_sam.widgets.model_choice import ModelChoice, is_windowed
@@ -172,6 +173,19 @@ class AutoDock(ImageDock):
         self._reporter.say(f"{len(labels)} objects are one now, object {label}.")
         return label
 
+    def link_planes(self, axis: int | None = None) -> int:
+        """Give objects that are one on neighbouring planes one label, and settle them; return how many there are.
+
+        Parameters
+        ----------
+        axis
+            Of the image, along which planes are neighbours; None: the last that is not displayed. Along an axis called
+            t or time objects are one where they overlap; along others as sections of bodies are.
+        """
+        count = self._board.link(axis)
+        self._reporter.say(f"{count} objects after linking; each has one label on all of its planes. Undo parts them.")
+        return count
+
     def refine(self, label: int) -> PromptDock:
         """Go on with an object in the dock SAM Prompts, where accepting replaces it; return that dock."""
         image, layer = self._session.view.layer, self._board.layer
@@ -182,7 +196,7 @@ class AutoDock(ImageDock):
         show_plane(self._viewer, image, plane)
         self._reporter.say(f"Correct object {label} with clicks in SAM Prompts, then accept it there.")
         view = self._session.view
-        return hand_over_label(self._viewer, image, layer, label, view.model, view.normalization)
+        return hand_over_label(self._viewer, image, layer, label, view)
 
     def undo(self) -> None:
         """Take back the last run, edit or import."""
@@ -200,6 +214,10 @@ class AutoDock(ImageDock):
         table = {name: column for name, column in self._board.table().items() if name != "index"}
         write_masks(path, self.records, features=table, image_name=image.name, shape=plane.shape)
         self._reporter.say(f"{len(self.records)} objects written to {Path(path).name}.")
+
+    def measure(self, path: str | Path) -> None:
+        """Write a table of all objects of the labels layer, of every plane: .csv or .parquet; see `ns.measure`."""
+        self._session.measure(path)
 
     def import_masks(self, path: str | Path, as_prompts: bool = False) -> list[int]:
         """Read such a file into the labels of the displayed plane, where nothing is settled yet.
@@ -221,7 +239,7 @@ class AutoDock(ImageDock):
         records, odd = found.records, left_out(found.problems, Path(path).name)
         view, name = self._session.view, Path(path).name
         if as_prompts:
-            hand_over_boxes(self._viewer, image, [r.box for r in records], view.model, view.normalization)
+            hand_over_boxes(self._viewer, image, [r.box for r in records], view)
             self._reporter.say(f"{len(records)} boxes of {name} are in SAM Prompts. {odd}".strip())
             return []
         labels = self._board.add_objects(records)
@@ -249,9 +267,11 @@ class AutoDock(ImageDock):
             "cancel": self.cancel,
             "draw": self.draw_region,
             "merge": self._merge_marked,
+            "link": self.link_planes,
             "undo": self.undo,
             "redo": self.redo,
             "export": self._ask_export,
+            "measure": self._ask_measure,
             "load": self._ask_import,
             "load_prompts": lambda: self._ask_import(as_prompts=True),
         }
@@ -314,6 +334,11 @@ class AutoDock(ImageDock):
         if (path := ask_save_masks(self, image.name)) is not None:
             self.export(path)
 
+    def _ask_measure(self) -> None:
+        image, _ = self._session.view.place()
+        if (path := ask_table(self, image.name)) is not None:
+            self.measure(path)
+
     def _ask_import(self, as_prompts: bool = False) -> None:
         if (path := ask_open_masks(self)) is not None:
             self.import_masks(path, as_prompts=as_prompts)
@@ -358,6 +383,8 @@ class AutoDock(ImageDock):
             self._summarise = False
             if session.completed:
                 self._reporter.say(result_text(session))
+        image = self._session.view.layer
+        form.link.setVisible(image is not None and image.ndim > 2)
         self._tools.show()
         self._show_next_step()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtWidgets import QGridLayout, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sam.widgets.bindings import AUTO_BINDINGS, key_table
+from napari_sam.widgets.colour_choice import ColourChoice
 from napari_sam.widgets.form_parts import (
     make_brightness,
     make_button,
@@ -36,6 +37,7 @@ class AutoForm(QWidget):
         self.image = make_combo("The image layer to work on")
         self.model = make_combo("The model that finds objects; `cells` comes with the package and needs no download")
         self.stretch = make_brightness()
+        self.colours = ColourChoice()
         self.settings = SettingsForm()
         self.where = make_combo("What a run searches")
         self.where.addItem("this plane", "plane")
@@ -51,10 +53,17 @@ class AutoForm(QWidget):
         self.count = make_sentence()
         self.tools = {name: make_button(text, tip, checkable=True) for name, (text, tip) in TOOLS.items()}
         self.merge = make_button(MERGE, "Make one object of those that were clicked with the tool Merge")
+        self.link = make_button(
+            "Link planes",
+            "Give objects that are one on neighbouring planes one label, and settle them; Undo parts them",
+        )
         self.undo = make_button("Undo", "Take back the last run, edit or import")
         self.redo = make_button("Redo", "Do again what was taken back")
         self.labels = make_combo("The labels layer that objects are written to")
         self.export = make_button("Export…", "Write the objects of this plane: COCO, GeoJSON, ImageJ ROIs or CSV")
+        self.measure = make_button(
+            "Measure…", "Write a table of all objects of the labels layer: size, shape, brightness, neighbours"
+        )
         self.load = make_button("Import…", "Read objects from such a file into the labels layer")
         self.load_prompts = make_button(
             "… as boxes", "Read objects from such a file as boxes into the dock SAM Prompts"
@@ -73,7 +82,7 @@ class AutoForm(QWidget):
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(6)
         chosen = make_form([("Image", self.image), ("Model", self.model), ("Brightness", self.stretch)])
-        layout.addWidget(make_group("Image and model", chosen))
+        layout.addWidget(make_group("Image and model", chosen, self.colours))
         layout.addWidget(make_group("Search", self.settings))
         region = make_row(self.shapes, self.draw)
         region.setContentsMargins(0, 0, 0, 0)
@@ -85,9 +94,10 @@ class AutoForm(QWidget):
         tools.setSpacing(4)
         for i, button in enumerate(self.tools.values()):
             tools.addWidget(button, 0, i)
-        layout.addWidget(make_group("Click on objects", tools, self.merge, make_row(self.undo, self.redo)))
-        files = make_row(self.export, self.load, self.load_prompts)
-        layout.addWidget(make_group("Labels", make_form([("Write to", self.labels)]), files))
+        layout.addWidget(make_group("Click on objects", tools, self.merge, self.link, make_row(self.undo, self.redo)))
+        files = make_row(self.export, self.measure)
+        found = make_row(self.load, self.load_prompts)
+        layout.addWidget(make_group("Labels", make_form([("Write to", self.labels)]), files, found))
         layout.addWidget(make_group("Keys, with the mouse over an object", key_table(AUTO_BINDINGS)))
         layout.addStretch()
         self.show_progress(0, 0, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -13,9 +14,10 @@ from napari_sam.widgets.auto_engine import AutoTask, Part
 from napari_sam.widgets.auto_runner import AutoRunner
 from napari_sam.widgets.findings import Region, bounds, paint
 from napari_sam.widgets.image_view import ImageView
+from napari_sam.widgets.label_measurer import LabelMeasurer
 from napari_sam.widgets.object_board import ObjectBoard
 from napari_sam.widgets.overlay import Overlay
-from napari_sam.widgets.plane import Plane, plane_reader, stack_planes
+from napari_sam.widgets.plane import Plane, stack_planes
 from napari_sam.widgets.sifter import Chosen
 from napari_sam.widgets.view_region import drawn_region, visible_region
 
@@ -63,6 +65,7 @@ class AutoSession(QObject):
         self.view = ImageView(viewer)
         self.board = ObjectBoard(viewer, self.view)
         self.runner = AutoRunner()
+        self._measurer = LabelMeasurer()
         self.searched: AutoSettings | None = None  # how the last run searched
         self.previewed = 0  # masks in the preview
         self.completed = False  # whether the last run came to its end
@@ -84,19 +87,21 @@ class AutoSession(QObject):
         self.view.lost.connect(self._on_lost)
         self.runner.found.connect(self._on_found)
         self.runner.ended.connect(self._on_ended)
+        self._measurer.finished.connect(self.said)
+        self._measurer.failed.connect(self._fail)
 
     def close(self) -> None:
         """End the threads and let go of the viewer; the user's layers stay."""
         if self._open:
             self._open = False
             self._show_timer.stop()
-            for part in (self.runner, self.board, self.view, self._overlay):
+            for part in (self.runner, self._measurer, self.board, self.view, self._overlay):
                 part.close()
 
     @property
     def busy(self) -> bool:
         """Tell whether anything is still to come."""
-        return self.runner.busy or self.board.busy
+        return self.runner.busy or self.board.busy or self._measurer.busy
 
     def take_error(self) -> BaseException | None:
         """Return the last error of the threads, once."""
@@ -128,6 +133,14 @@ class AutoSession(QObject):
             raise InputError(f"Cannot run on {where!r}: choose one of {', '.join(WHERE)}.")
         self._start(image, parts)
 
+    def measure(self, path: str | Path) -> None:
+        """Write a table of all objects of the labels layer, in the background."""
+        image, _ = self.view.place()
+        if (layer := self.board.layer) is None:
+            raise InputError("There are no labels to measure: run first, or choose a labels layer to write to.")
+        self._measurer.start(layer, image, path)
+        self.said.emit(f"Measuring the objects of {layer.name}.")
+
     def clear_preview(self) -> None:
         """Show no preview."""
         self.board.stop_passing()
@@ -135,7 +148,7 @@ class AutoSession(QObject):
         self.previewed = 0
 
     def _part(self, image: Image, plane: Plane, region: Region | None = None) -> Part:
-        return Part(plane, region, plane_reader(image, plane))
+        return Part(plane, region, self.view.reader(image, plane))
 
     def _start(self, image: Image, parts: list[Part], *, preview: bool = False) -> None:
         if self.runner.busy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,8 +157,10 @@ class BatchDock(Dock):
 
     # for scripts: the job
 
-    def run(self, restart: bool = False) -> None:
+    def run(self, restart: bool = False, replace_edits: bool = False) -> None:
         """Run the job in the background, or go on with it; with `restart` begin anew and replace the labels.
+
+        Labels that were edited since the job wrote them stay and are named, unless `replace_edits` gives them up.
 
         Raises
         ------
@@ -165,7 +168,7 @@ class BatchDock(Dock):
             If a job is going on, or something is missing. What only reading shows comes later, see `wait_idle`.
         """
         self._check_idle()
-        task = self._task(restart)
+        task = replace(self._task(), restart=restart, replace_edits=replace_edits)
         self._result = self._ending = None
         self._layers.forget()
         self._form.show_failed(())
@@ -185,8 +188,8 @@ class BatchDock(Dock):
         self._check_idle()
         self._trials.begin(self._task(), self._images.chosen, self._image)
 
-    def _task(self, restart: bool = False) -> BatchTask:
-        return make_task(self._choice, self._form, self.settings, self._segmenter, restart)
+    def _task(self) -> BatchTask:
+        return make_task(self._choice, self._form, self.settings, self._segmenter)
 
     def cancel(self) -> None:
         """Stop where the work is; `run` goes on with the tiles that are not done, also in another session."""
@@ -244,7 +247,7 @@ class BatchDock(Dock):
     def _connect(self) -> None:
         form, runner, guarded = self._form, self._runner, self._reporter.guarded
         actions: dict[str, Callable[[], object]] = {
-            "run": lambda: self.run(restart=form.restart.isChecked()),
+            "run": lambda: self.run(form.restart.isChecked(), form.replace_edits.isChecked()),
             "cancel": self.cancel,
             "trial": self.try_region,
             "open_result": self.open_result,
@@ -375,6 +378,7 @@ class BatchDock(Dock):
             self._layers.finish(self._plan)
         self._form.show_idle()
         self._form.restart.setChecked(False)
+        self._form.replace_edits.setChecked(False)
         if error is not None:
             self._reporter.report(error)
             if (model := self._models.fall_back(error)) is not None:

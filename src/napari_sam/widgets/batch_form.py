@@ -82,6 +82,8 @@ class BatchForm(QWidget):
         )
         self.restart = QCheckBox("Begin anew and replace the labels")
         self.restart.setToolTip("Forget what an earlier job did; without it, the job goes on where it stopped")
+        self.replace_edits = QCheckBox("Replace what was edited by hand, too")
+        self.replace_edits.setToolTip("Without it, labels that were edited since the job wrote them stay and are named")
         self.adopt = make_button("Take over its settings", "The settings with which the job that lies there was begun")
         self.plan = make_sentence("")
         self.run = make_button("Run", "Segment in the background; the viewer stays usable. A stopped job goes on")
@@ -134,7 +136,8 @@ class BatchForm(QWidget):
         """Show a plan, at `rate` megapixels a second, or why there is none."""
         continues = plan is not None and plan.done is not None and not plan.other_job and not plan.complete
         self.run.setText("Go on" if continues else "Run")
-        self.restart.setVisible(plan is not None and (plan.done is not None or bool(plan.there)))
+        for box in (self.restart, self.replace_edits):
+            box.setVisible(plan is not None and (plan.done is not None or bool(plan.there)))
         self.adopt.setVisible(plan is not None and plan.other_job)
         self.show_results(plan.there if plan is not None else ())
         self.plan.setText(problem if plan is None else plan.text(rate))
@@ -221,7 +224,8 @@ class BatchForm(QWidget):
         name = make_form([("Where", self.into), ("Name", self.editors.editors["label"].widget)])
         goal = make_group("Labels", name, self.output)
         runs = make_form([("Run on", self.where)])
-        plan = make_group("Job", runs, self.workers, self.scheduler, self.security, self.plan, self.adopt, self.restart)
+        again = (self.adopt, self.restart, self.replace_edits)
+        plan = make_group("Job", runs, self.workers, self.scheduler, self.security, self.plan, *again)
         self._inputs = (source, search, goal, plan)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)

@@ -139,7 +139,7 @@ class Plan:
             ]
         elif self.there:
             name = escape(self.label)
-            lines.append(f"<b>There are labels {name}</b> that no job made: choose another name, or begin anew.")
+            lines.append(f"<b>There are labels {name}</b> that no job made: choose another name, or tick both boxes.")
         return "<br>".join(lines)
 
 

@@ -15,7 +15,7 @@ from napari_sam.widgets.batch_place import lies_on_disk
 from napari_sam.widgets.image_location import locate_image
 from napari_sam.widgets.prompt_layers import insert_below_prompts
 from napari_sam.widgets.stored_labels import stored_place
-from napari_sam.widgets.transforms import data_to_world_matrix
+from napari_sam.widgets.transforms import data_to_world_matrix, split_matrix
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -112,8 +112,6 @@ def _place_over(layer: Image, image: LargeImage, grid: Grid) -> dict[str, Any]:
     linear = matrix[np.ix_(kept, kept)] * step
     origin = matrix[kept, -1] + matrix[np.ix_(kept, kept)] @ ((step - 1) / 2)  # pixel centres are at integers
     look = {"units": [layer.units[k] for k in kept], "axis_labels": [layer.axis_labels[k] for k in kept]}
-    if np.array_equal(linear, np.diag(np.diag(linear))):
-        return {"scale": np.diag(linear), "translate": origin, **look}
-    affine = np.eye(len(kept) + 1)
-    affine[:-1, :-1], affine[:-1, -1] = linear, origin
-    return {"affine": affine, **look}
+    over = np.eye(len(kept) + 1)
+    over[:-1, :-1], over[:-1, -1] = linear, origin
+    return {**split_matrix(over), **look}

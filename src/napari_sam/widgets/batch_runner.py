@@ -42,6 +42,7 @@ class BatchTask:
     scheduler: str | None = None
     scheduler_security: str | None = None
     restart: bool = False
+    replace_edits: bool = False
     segmenter: Segmenter | None = None
     instead: str | None = None
 
@@ -209,6 +210,7 @@ def _run(task: BatchTask, emit: Emit) -> None:
         scheduler=task.scheduler,
         scheduler_security=task.scheduler_security,
         restart=task.restart,
+        replace_edits=task.replace_edits,
         segmenter=task.segmenter,
     )
     told, shown = 0.0, ("", "", 0)

@@ -32,9 +32,7 @@ READY = "Getting ready: loading the model, looking at the image's brightness and
 Region = tuple[int, int, int, int]
 
 
-def make_task(
-    choice: BatchChoice, form: BatchForm, settings: BatchSettings, segmenter: Segmenter | None, restart: bool
-) -> BatchTask:
+def make_task(choice: BatchChoice, form: BatchForm, settings: BatchSettings, segmenter: Segmenter | None) -> BatchTask:
     """Return the job that was chosen.
 
     Raises
@@ -55,7 +53,6 @@ def make_task(
         workers=form.workers.value(),
         scheduler=address or None,
         scheduler_security=(form.security.line.text().strip() or None) if cluster else None,
-        restart=restart,
         segmenter=segmenter,
         instead=choice.suggested_output,
     )

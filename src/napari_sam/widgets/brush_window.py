@@ -13,7 +13,7 @@ from napari_sam.widgets.label_refresh import refresh_part
 from napari_sam.widgets.overlay import mark_overlay
 from napari_sam.widgets.plane import LabelPlane
 from napari_sam.widgets.prompt_layers import insert_below_prompts
-from napari_sam.widgets.transforms import data_to_world_matrix
+from napari_sam.widgets.transforms import placement
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -51,15 +51,11 @@ class BrushWindow:
         self.is_open = True
         self._saved = self._read()
         others = tuple(axis for axis in range(labels.ndim) if axis not in plane.axes)
-        matrix = data_to_world_matrix(labels)
-        matrix[:-1, -1] += matrix[:-1, :-1] @ plane.embed(region[:2])[0]
         self.layer = Labels(
             np.expand_dims(self._saved.copy(), others),
             name=f"{labels.name}: paint here",
-            affine=matrix,
-            units=labels.units,
-            axis_labels=labels.axis_labels,
             opacity=labels.opacity,
+            **placement(labels, plane.embed(region[:2])[0]),
         )
         self.layer.selected_label = label
         mark_overlay(self.layer)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from napari.layers import Labels, Layer
+from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QComboBox, QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
+from napari_sam.errors import InputError
 from napari_sam.widgets.bindings import Binding, KeyBindings
+from napari_sam.widgets.colour_choice import ColourChoice, channel_axis
+from napari_sam.widgets.colours import Colour, Colours
 from napari_sam.widgets.form_parts import Sentence, TallScrollArea, make_sentence
+from napari_sam.widgets.layer_choice import find_layer
 from napari_sam.widgets.overlay import is_overlay
 from napari_sam.widgets.reporter import Reporter
 from napari_sam.widgets.waiting import wait_until
@@ -61,6 +65,7 @@ class ImageForm(Form, Protocol):
     """What a dock that shows one image asks of its form."""
 
     stretch: QComboBox
+    colours: ColourChoice
 
 
 class Dock(QWidget):
@@ -177,6 +182,9 @@ class ImageDock(Dock):
         self._session = session
         stretch = self._form.stretch
         stretch.activated.connect(lambda i: session.view.set_normalization(stretch.itemData(i)))
+        self._form.colours.picked.connect(lambda picked: self._reporter.guarded(lambda: self._on_colours(picked))())
+        session.view.replaced.connect(self._offer_colours)
+        self._form.colours.fold.clicked.connect(self._offer_colours)
 
     def set_normalization(self, normalization: str | tuple[float, float]) -> None:
         """Choose how values become brightness: "auto", "none", (low, high), or "displayed" as in the layer."""
@@ -184,6 +192,63 @@ class ImageDock(Dock):
         if index >= 0:
             self._form.stretch.setCurrentIndex(index)
         self._session.view.set_normalization(normalization)
+
+    def set_colours(self, channels: Sequence[Image | str | int | None] | None, axis: int | None = None) -> None:
+        """Let the model see several channels of one image as red, green and blue, each with its own brightness.
+
+        Parameters
+        ----------
+        channels
+            One to three, for red, green and blue: layers or their names, the first of which becomes the image; or
+            whole numbers, channels of the chosen image; None leaves a colour dark. None alone: the image as it is.
+        axis
+            Of the image that numbers count along; None: the one that is called c or channel.
+
+        Raises
+        ------
+        InputError
+            If they do not lie over each other pixel on pixel, or there are no such channels.
+        """
+        if channels is None:
+            self.take_colours(None)
+            return
+        layers = [find_layer(self._viewer, each) for each in channels if isinstance(each, str | Layer)]
+        for layer in layers:
+            if not isinstance(layer, Image):
+                raise InputError(f"The layer {layer.name!r} is not an image: choose image layers.")
+        image = self._session.view.layer
+        if layers and image not in layers:
+            self.set_image(layers[0])
+        self.take_colours(Colours([self._colour(each, axis) for each in channels]))
+
+    def set_image(self, layer: Image | str) -> None:
+        """Choose the image layer, by itself or by name."""
+        raise NotImplementedError
+
+    def _colour(self, channel: Image | str | int | None, axis: int | None) -> Colour | None:
+        if channel is None:
+            return None
+        if not isinstance(channel, int):
+            return Colour(find_layer(self._viewer, channel))
+        image, _ = self._session.view.place()
+        along = channel_axis(image) if axis is None else axis
+        if along is None or not 0 <= along < image.ndim:
+            raise InputError(f"No axis of {image.name!r} is called c or channel: say which one it is (axis).")
+        return Colour(image, along, channel)
+
+    def take_colours(self, colours: Colours | None) -> None:
+        """Show the model colours that were made already, as those of another dock."""
+        try:
+            self._session.view.set_colours(colours)
+        finally:
+            self._offer_colours()
+
+    def _on_colours(self, picked: list[Colour | None]) -> None:
+        self.take_colours(Colours(picked) if any(picked) else None)
+
+    def _offer_colours(self, _event: Any = None) -> None:
+        view = self._session.view
+        self._form.colours.offer(self._viewer, view.layer, view.colours)
 
     def _is_target(self, layer: Layer) -> bool:
         """Tell whether labels of the image can be written to a layer."""

@@ -14,7 +14,7 @@ from napari_sam.ops.label_image import label_records
 from napari_sam.ops.mask_record import MaskRecord
 from napari_sam.ops.selection import select_records
 
-__all__ = ["Findings", "Objects", "Region", "bounds", "choose", "paint", "record_key"]
+__all__ = ["Findings", "Objects", "Region", "bounds", "choose", "overlap", "paint", "record_key"]
 
 Region = tuple[int, int, int, int]  # (row0, col0, row1, col1), exclusive ends
 Objects = Mapping[int, MaskRecord]
@@ -39,7 +39,7 @@ def paint(objects: Objects, region: Region, dtype: npt.DTypeLike = np.int32) -> 
     """Return the (h, w) labels in a region of objects that do not overlap."""
     labels = np.zeros((region[2] - region[0], region[3] - region[1]), dtype)
     for label, record in objects.items():
-        here, inside = _overlap(region, record.box)
+        here, inside = overlap(region, record.box)
         labels[here][record.patch[inside]] = label
     return labels
 
@@ -104,14 +104,14 @@ class Findings:
             near = (boxes[:, 0] < row1) & (boxes[:, 2] > row0) & (boxes[:, 1] < col1) & (boxes[:, 3] > col0)
             free = record.patch
             for index in np.flatnonzero(near):
-                here, inside = _overlap(record.box, settled[index].box)
+                here, inside = overlap(record.box, settled[index].box)
                 free[here] &= ~settled[index].patch[inside]
             if (area := np.count_nonzero(free)) > VISIBLE * record.area:
                 left.append(record if area == record.area else record.with_patch(free, record.box[:2]))
         return left
 
 
-def _overlap(one: Region, other: Region) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+def overlap(one: Region, other: Region) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Return where the part that two boxes share lies in each of them."""
     row0, col0 = max(one[0], other[0]), max(one[1], other[1])
     row1, col1 = max(row0, min(one[2], other[2])), max(col0, min(one[3], other[3]))
@@ -139,6 +139,6 @@ def _is_among(record: MaskRecord, others: Sequence[MaskRecord]) -> bool:
 
 
 def _mask_iou(one: MaskRecord, other: MaskRecord) -> float:
-    here, there = _overlap(one.box, other.box)
+    here, there = overlap(one.box, other.box)
     shared = int(np.count_nonzero(one.patch[here] & other.patch[there]))
     return shared / max(one.area + other.area - shared, 1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_sam.errors import InputError
+from napari_sam.widgets.colours import Colour, Colours
 from napari_sam.widgets.plane import Plane, current_plane, plane_reader
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class ImageView(QObject):
         self.layer: Image | None = None
         self.model: str | Sam = "cells"
         self._normalization: str | tuple[float, float] = "auto"
+        self._colours: Colours | None = None
         self.number = next(_numbers)  # tells this image, seen in this way by this model, from any other
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.dims.events.connect(self._on_dims)
@@ -76,6 +78,30 @@ class ImageView(QObject):
         """How values become brightness."""
         return self._normalization
 
+    def set_colours(self, colours: Colours | None) -> None:
+        """Show the model channels as red, green and blue instead of the image layer, over which they lie; or no longer.
+
+        Raises
+        ------
+        InputError
+            If they do not lie over it.
+        """
+        if colours is not None:
+            colours.check(self.place()[0])
+        self._follow_colours(colours)
+        self._replace()
+
+    @property
+    def colours(self) -> Colours | None:
+        """The channels that the model is shown, None: the image layer."""
+        return self._colours
+
+    def reader(self, image: Image, plane: Plane) -> Callable[[], Any]:
+        """Return what reads a plane as the model is shown it."""
+        if self._colours is not None:
+            return self._colours.reader(plane, self._normalization)
+        return plane_reader(image, plane)
+
     def place(self) -> tuple[Image, Plane]:
         """Return the image layer and its displayed plane.
 
@@ -91,17 +117,29 @@ class ImageView(QObject):
     def question(self, image: Image, plane: Plane) -> dict[str, Any]:
         """Return how a task sees the plane: `view`, `model`, `read` and `normalization`."""
         normalization: Any = self._normalization
-        if normalization == "displayed":
+        if self._colours is not None:
+            normalization = "none"  # each colour is stretched on its own as it is read
+        elif normalization == "displayed":
             low, high = (float(limit) for limit in image.contrast_limits)
             normalization = "none" if image.rgb else (low, high)
         return {
             "view": (self.number, plane),
             "model": self.model,
-            "read": plane_reader(image, plane),
+            "read": self.reader(image, plane),
             "normalization": normalization,
         }
 
+    def _follow_colours(self, colours: Colours | None) -> None:
+        for layer in self._colours.layers if self._colours is not None else ():
+            layer.events.data.disconnect(self._on_colour_data)
+            layer.events.contrast_limits.disconnect(self._on_colour_contrast)
+        self._colours = colours
+        for layer in colours.layers if colours is not None else ():
+            layer.events.data.connect(self._on_colour_data)
+            layer.events.contrast_limits.connect(self._on_colour_contrast)
+
     def _follow(self, layer: Image | None) -> None:
+        self._follow_colours(None)
         if self.layer is not None:
             for name, react in self._reactions().items():
                 self.layer.events[name].disconnect(react)
@@ -121,6 +159,17 @@ class ImageView(QObject):
     def _on_data(self, _event: Event) -> None:
         self._replace()
 
+    def _on_colour_data(self, _event: Event) -> None:
+        """Forget what was settled of the former pixels; colours that no longer fit are given up."""
+        if self._colours is not None and self.layer is not None:
+            fresh = Colours([each and Colour(each.layer, each.axis, each.channel) for each in self._colours.colours])
+            self._follow_colours(fresh if fresh.fit(self.layer) else None)
+            self._replace()
+
+    def _on_colour_contrast(self, _event: Event) -> None:
+        if self._normalization == "displayed":
+            self._replace()
+
     def _on_placed(self, _event: Event) -> None:
         self.moved.emit()
 
@@ -136,3 +185,6 @@ class ImageView(QObject):
         if event.value is self.layer:
             self.set_layer(None)
             self.lost.emit()
+        elif self._colours is not None and event.value in self._colours.layers:
+            self._follow_colours(None)
+            self._replace()

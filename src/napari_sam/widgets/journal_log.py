@@ -80,8 +80,10 @@ class JournalLog:
         self._write_predict(draft)
         self._write({"event": "choose", "predict": self._predict_of(draft), "candidate": candidate})
 
-    def commit(self, draft: Draft, candidate: int, digest: str, written: Written, *, overwrite: bool) -> None:
-        """Record a label that was written; `digest` is that of the window's mask."""
+    def commit(
+        self, draft: Draft, candidate: int, digest: str, written: Written, *, overwrite: bool, join: bool = False
+    ) -> None:
+        """Record a label that was written or joined; `digest` is that of the window's mask."""
         self._write_predict(draft)
         image = self._image_of.get(draft.number, 0)
         self._write_base(image, written)
@@ -93,6 +95,7 @@ class JournalLog:
                 "candidate": candidate,
                 "label": written.edit.label,
                 "overwrite": overwrite,
+                "join": join,
                 "digest": digest,
             }
         )

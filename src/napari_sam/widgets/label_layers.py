@@ -15,7 +15,7 @@ from napari_sam.widgets.label_shelf import LabelShelf, is_shelved
 from napari_sam.widgets.plane import KEEPER, base_level
 from napari_sam.widgets.prompt_layers import insert_below_prompts
 from napari_sam.widgets.stored_labels import StoredLabels, keeper_of, stored_place
-from napari_sam.widgets.transforms import data_to_world_matrix
+from napari_sam.widgets.transforms import placement
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -82,9 +82,7 @@ def _add_stored(viewer: ViewerModel, image: Image, store: LabelStore) -> Labels:
 
 
 def _add(viewer: ViewerModel, image: Image, data: Any, name: str) -> Labels:
-    layer = Labels(
-        data, name=name, affine=data_to_world_matrix(image), units=image.units, axis_labels=image.axis_labels
-    )
+    layer = Labels(data, name=name, **placement(image))
     insert_below_prompts(viewer, layer)
     return layer
 

@@ -18,6 +18,7 @@ from napari_sam.io.large_image import LargeImage
 from napari_sam.pipeline.large_planes import digest_image, is_large
 from napari_sam.widgets.image_location import locate_image, source_location
 from napari_sam.widgets.plane import Plane, PlaneView, base_level
+from napari_sam.widgets.transforms import data_to_world_matrix, split_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -115,9 +116,10 @@ class LabelShelf:
         layer, ndim = self._layer, len(self._shape)
         if ndim > 4:
             raise InputError(f"The image {layer.name!r} has {ndim} axes: labels on disk have at most 4, t, z, y and x.")
-        scale = tuple(float(step) for step in layer.scale)
+        place = split_matrix(data_to_world_matrix(layer))
+        scale = tuple(float(step) for step in place["scale"])
         units = tuple(_ome_unit(str(unit)) for unit in layer.units)
-        level = ImageLevel(_Shape(self._shape), scale, tuple(float(at) for at in layer.translate), units)
+        level = ImageLevel(_Shape(self._shape), scale, tuple(float(at) for at in place["translate"]), units)
         return LargeImage("", "", tuple("tzyx"[4 - ndim :]), (level,), 0, ())
 
 

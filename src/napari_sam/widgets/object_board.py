@@ -12,8 +12,10 @@ from napari_sam.config.auto import AutoSettings, load_auto_settings
 from napari_sam.errors import InputError
 from napari_sam.ops.label_image import label_records
 from napari_sam.widgets.findings import Findings, Objects
+from napari_sam.widgets.label_measurer import pixel_micrometres
 from napari_sam.widgets.object_sheet import ObjectSheet
 from napari_sam.widgets.plane import Plane, base_level, plane_reader
+from napari_sam.widgets.plane_linking import along, link_planes, linked, relabel, rows_of_planes
 from napari_sam.widgets.sifter import Chosen, Measured, Sieve, Sifter, Sight
 
 if TYPE_CHECKING:
@@ -217,6 +219,24 @@ class ObjectBoard(QObject):
         self._rewrite(image, sheet, [plane])
         return labels
 
+    def link(self, axis: int | None = None) -> int:
+        """Give objects that are one on neighbouring planes one label and settle them; return how many there are."""
+        image, plane = self._view.place()
+        sheet = self._sheets.get(image)
+        chosen, times = along(plane, image.axis_labels, axis)
+        planes = [each for each in sheet.planes if each.axes == plane.axes] if sheet is not None else []
+        if sheet is None or not any(sheet.objects.get(each) for each in planes):
+            raise InputError("There are no objects to link: run on every plane first.")
+        self._check_idle(planes)
+        findings = {each: sheet.findings(each) for each in planes}
+        objects = {each: sheet.objects.get(each, {}) for each in planes}
+        rows = rows_of_planes(planes, chosen)
+        chains = [chain for row in rows for chain in link_planes(row, objects, times=times)]
+        labels = relabel(chains, max(label for own in objects.values() for label in own) + 1)
+        sheet.put({each: linked(findings[each], objects[each], labels.get(each, {})) for each in planes})
+        self._rewrite(image, sheet, planes)
+        return len(chains)
+
     def undo(self) -> None:
         """Take back the last run, edit or import."""
         self._step(lambda sheet: sheet.undo())
@@ -313,7 +333,11 @@ class ObjectBoard(QObject):
         if sheet is None:
             return Sight(plane, {}, set(), plane_reader(image, plane))
         return Sight(
-            plane, sheet.objects.get(plane, {}), set(sheet.findings(plane).settled), plane_reader(image, plane)
+            plane,
+            sheet.objects.get(plane, {}),
+            set(sheet.findings(plane).settled),
+            plane_reader(image, plane),
+            pixel_micrometres(image, plane.axes),
         )
 
     def _on_measured(self, measured: Measured) -> None:

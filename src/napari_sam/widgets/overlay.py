@@ -9,7 +9,7 @@ import numpy.typing as npt
 from napari.layers import Labels
 
 from napari_sam.widgets.prompt_layers import insert_below_prompts
-from napari_sam.widgets.transforms import data_to_world_matrix
+from napari_sam.widgets.transforms import lay_over, placement
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -55,15 +55,13 @@ class Overlay:
         """Show (h, w) labels on a plane of the image, their first pixel `at` (row, col)."""
         others = tuple(axis for axis in range(image.ndim) if axis not in plane.axes)
         data = np.expand_dims(labels, others)
-        matrix = data_to_world_matrix(image)
-        matrix[:-1, -1] += matrix[:-1, :-1] @ plane.embed(at)[0]
+        start = plane.embed(at)[0]
         if self.layer is None or self.layer.ndim != image.ndim:
             self._remove()
-            self._make(image, data, matrix)
+            self._make(data, placement(image, start))
             return
         self.layer.data = data
-        if not np.array_equal(self.layer.affine.affine_matrix, matrix):
-            self.layer.affine = matrix
+        lay_over(self.layer, image, start)
         self.layer.visible = True
 
     def clear(self) -> None:
@@ -71,10 +69,8 @@ class Overlay:
         if self.layer is not None:
             self.layer.visible = False
 
-    def _make(self, image: Image, data: npt.NDArray[Any], matrix: npt.NDArray[np.float64]) -> None:
-        layer = Labels(
-            data, name=self._name, affine=matrix, units=image.units, axis_labels=image.axis_labels, **self._look
-        )
+    def _make(self, data: npt.NDArray[Any], place: dict[str, Any]) -> None:
+        layer = Labels(data, name=self._name, **place, **self._look)
         layer.contour = self._contour
         layer.editable = False
         mark_overlay(layer)

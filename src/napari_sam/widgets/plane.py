@@ -12,6 +12,7 @@ import numpy.typing as npt
 from napari_sam.errors import InputError
 from napari_sam.io.dask_chunks import DaskChunks, is_dask
 from napari_sam.pipeline.large_planes import is_large
+from napari_sam.widgets.transforms import mixed_axes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,7 +76,8 @@ def current_plane(viewer: ViewerModel, layer: Layer) -> Plane:
     Raises
     ------
     InputError
-        If the viewer is in 3D, the layer does not have the two displayed axes, or the slider is outside the layer.
+        If the viewer is in 3D, the layer does not have the two displayed axes or mixes them with others, or the slider
+        is outside the layer.
     """
     if viewer.dims.ndisplay != 2:
         raise InputError(
@@ -88,8 +90,13 @@ def current_plane(viewer: ViewerModel, layer: Layer) -> Plane:
             f"The layer {layer.name!r} has {layer.ndim} axes and the displayed ones are not among them: "
             "roll the axes back with the buttons below the layer list."
         )
-    position = np.asarray(layer.world_to_data(viewer.dims.point), dtype=float)
     shape = base_level(layer).shape
+    if mixed_axes(layer, shape[: layer.ndim], axes):
+        raise InputError(
+            f"The layer {layer.name!r} is rotated or sheared out of the displayed plane, so that napari draws its "
+            "planes where they are not: display other axes, or take the layer's rotation, shear and affine away."
+        )
+    position = np.asarray(layer.world_to_data(viewer.dims.point), dtype=float)
     index = [0 if axis in axes else int(np.round(position[axis])) for axis in range(layer.ndim)]
     for axis, i in enumerate(index):
         if not 0 <= i < shape[axis]:

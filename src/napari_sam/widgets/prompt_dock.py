@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PromptDock"]
 
-_MODES = {"rectangle": "add_rectangle", "ellipse": "add_ellipse", "polygon": "add_polygon", "path": "add_path"}
-
 
 class PromptDock(ImageDock):
     """Prompt a model with clicks, boxes, shapes, scribbles and labels, and write what it finds to a labels layer.
@@ -99,6 +97,10 @@ class PromptDock(ImageDock):
         """Choose whether each shape is an object of its own."""
         self._form.one_per_shape.setChecked(one_per_shape)
 
+    def set_same_label(self, same: bool) -> None:
+        """Choose whether accepted objects join the selected label, as one object on several planes does."""
+        self._form.same_label.setChecked(same)
+
     def set_keep_existing(self, keep: bool) -> None:
         """Choose whether pixels that already have a label keep it."""
         self._form.keep_existing.setChecked(keep)
@@ -142,8 +144,12 @@ class PromptDock(ImageDock):
         self._session.set_seed(MaskSeed.of(found))
 
     def improve_label(self, label: int | None = None) -> None:
-        """Start from a label of the labels layer (None: its selected one); accepting replaces that label."""
+        """Start from a label of the labels layer (None: its selected one), and let the mouse click on what is wrong.
+
+        Accepting replaces that label.
+        """
         self._session.improve_label(label)
+        self.start("point")
 
     # for scripts: predictions
 
@@ -173,11 +179,17 @@ class PromptDock(ImageDock):
         """Go to the next unfinished object, with one object per shape."""
         self._session.next_object()
 
-    def accept(self) -> int:
-        """Write the chosen mask of the current object to the labels layer and return its label."""
-        label = self._session.accept()
+    def accept(self, label: int | None = None) -> int:
+        """Write the chosen mask of the current object to the labels layer and return its label.
+
+        Parameters
+        ----------
+        label
+            A label to join, on this plane or another; None: a new one, or the selected one (see `set_same_label`).
+        """
+        written = self._session.accept(label)
         self._targets.choose(self._session.target.layer)
-        return label
+        return written
 
     def accept_all(self) -> list[int]:
         """Write the chosen masks of all unfinished objects in the plane and return their labels."""
@@ -223,12 +235,11 @@ class PromptDock(ImageDock):
 
     def start(self, tool: str = "point") -> None:
         """Make the prompt layers and the labels layer, and get the tool ready."""
-        points, shapes = self._session.layers.ensure(self._image)
-        self._session.target.ensure(self._image)
+        image = self._image
+        self._session.layers.ensure(image)
+        self._session.target.ensure(image)
         self._targets.choose(self._session.target.layer)
-        layer = points if tool == "point" else shapes
-        self._viewer.layers.selection.active = layer
-        layer.mode = "add" if tool == "point" else _MODES[tool]
+        self._session.layers.take(image, tool)
 
     def _connect(self) -> None:
         form, session = self._form, self._session
@@ -237,18 +248,21 @@ class PromptDock(ImageDock):
                 button.clicked.connect(without_argument(action))
         for tool, button in form.tools.items():
             button.clicked.connect(without_argument(self._reporter.guarded(partial(self.start, tool))))
+            button.clicked.connect(without_argument(self._show_tool))  # also where it could not be taken
         form.improve.clicked.connect(without_argument(self._reporter.guarded(self.improve_label)))
         form.paint_by_hand.clicked.connect(without_argument(self._reporter.guarded(self.paint_by_hand)))
         form.cancel.clicked.connect(without_argument(self.cancel))
         form.positive.toggled.connect(session.layers.set_polarity)
         form.one_per_shape.toggled.connect(session.set_one_per_shape)
         form.keep_existing.toggled.connect(session.set_keep_existing)
+        form.same_label.toggled.connect(lambda on: session.join.switch(on, session.target.layer))
         form.candidates.hovered.connect(session.hover)
         form.candidates.chosen.connect(session.choose)
         self._images.picked.connect(session.view.set_layer)
         self._targets.picked.connect(session.target.set_layer)
         self._models.picked.connect(session.view.set_model)
         session.changed.connect(self._refresh)
+        session.tool_changed.connect(self._show_tool)
         session.said.connect(self._reporter.say)
         session.failed.connect(self._on_failed)
         session.service.progressed.connect(self._show_progress)
@@ -259,6 +273,11 @@ class PromptDock(ImageDock):
     def _actions(self) -> dict[str, Callable[[], object]]:
         names = ("next_candidate", "flip_polarity", "accept", "accept_all", "next_object", "discard", "undo", "redo")
         return {name: self._reporter.guarded(getattr(self, name)) for name in names}
+
+    def _show_tool(self) -> None:
+        in_hand = self._session.layers.tool
+        for tool, button in self._form.tools.items():
+            button.setChecked(tool == in_hand)
 
     def _show_progress(self, done: int, total: int, text: str) -> None:
         bar = self._form.progress

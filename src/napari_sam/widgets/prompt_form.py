@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 
 from napari_sam.widgets.bindings import BINDINGS, key_table
 from napari_sam.widgets.candidate_view import CandidateView
+from napari_sam.widgets.colour_choice import ColourChoice
 from napari_sam.widgets.form_parts import (
     make_brightness,
     make_button,
@@ -38,6 +39,7 @@ class PromptForm(QWidget):
         self.image = make_combo("The image layer to work on")
         self.model = make_combo("The model that finds outlines; `cells` comes with the package and needs no download")
         self.stretch = make_brightness()
+        self.colours = ColourChoice()
         self.labels = make_combo("The labels layer that accepted objects are written to")
         self.positive = make_button(
             "Object", "Clicks and scribbles say: this is part of the object (W)", checkable=True
@@ -52,11 +54,17 @@ class PromptForm(QWidget):
         polarity.addButton(self.positive)
         polarity.addButton(self.negative)
         self.tools = {
-            "point": make_button("Click", "Click on an object; hold Shift to click on what is not part of it"),
-            "rectangle": make_button("Box", "Drag a box around an object"),
-            "ellipse": make_button("Ellipse", "Drag an ellipse over an object; it snaps to the outline"),
-            "polygon": make_button("Polygon", "Click around an object, double-click to end; it snaps to the outline"),
-            "path": make_button("Scribble", "Click along an object, double-click to end"),
+            "point": make_button(
+                "Click", "Click on an object; hold Shift to click on what is not part of it", checkable=True
+            ),
+            "rectangle": make_button("Box", "Drag a box around an object", checkable=True),
+            "ellipse": make_button(
+                "Ellipse", "Drag an ellipse over an object; it snaps to the outline", checkable=True
+            ),
+            "polygon": make_button(
+                "Polygon", "Click around an object, double-click to end; it snaps to the outline", checkable=True
+            ),
+            "path": make_button("Scribble", "Press, drag along the object, release", checkable=True),
         }
         self.one_per_shape = QCheckBox("One object per shape")
         self.one_per_shape.setToolTip(
@@ -81,6 +89,11 @@ class PromptForm(QWidget):
         self.keep_existing = QCheckBox("Don't overwrite labels")
         self.keep_existing.setToolTip("On: pixels that already have a label keep it")
         self.keep_existing.setChecked(True)
+        self.same_label = QCheckBox("Same label as selected")
+        self.same_label.setToolTip(
+            "On: accepted objects join the label selected in the labels layer, at first the one accepted last;\n"
+            "so one object gets one label on several planes"
+        )
         self.paint_by_hand = make_button(
             "Paint by hand here", "Open what the canvas shows of labels on disk for napari's brush; strokes are saved"
         )
@@ -98,6 +111,7 @@ class PromptForm(QWidget):
             make_group(
                 "Image and model",
                 make_form([("Image", self.image), ("Model", self.model), ("Brightness", self.stretch)]),
+                self.colours,
             )
         )
         tools = QGridLayout()
@@ -116,7 +130,13 @@ class PromptForm(QWidget):
         )
         layout.addWidget(make_group("Candidates", self.candidates, *actions))
         layout.addWidget(
-            make_group("Labels", make_form([("Write to", self.labels)]), self.keep_existing, self.paint_by_hand)
+            make_group(
+                "Labels",
+                make_form([("Write to", self.labels)]),
+                self.same_label,
+                self.keep_existing,
+                self.paint_by_hand,
+            )
         )
         layout.addLayout(make_row(self.progress, self.cancel))
         layout.addWidget(make_group("Keys", key_table(BINDINGS, ("Shift+click", "background, not object"))))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Image, Labels
 
-    from napari_sam.model.sam import Sam
+    from napari_sam.widgets.image_view import ImageView
     from napari_sam.widgets.prompt_dock import PromptDock
 
 __all__ = ["hand_over_boxes", "hand_over_label", "open_prompt_dock"]
@@ -24,30 +24,29 @@ def open_prompt_dock(viewer: Viewer) -> PromptDock:
     return dock
 
 
-def hand_over_label(
-    viewer: Viewer, image: Image, labels: Labels, label: int, model: str | Sam, normalization: Any
-) -> PromptDock:
+def hand_over_label(viewer: Viewer, image: Image, labels: Labels, label: int, view: ImageView) -> PromptDock:
     """Start the prompt dock from an object on the displayed plane; accepting there replaces its label."""
     dock = open_prompt_dock(viewer)
-    _set_up(dock, image, model, normalization)
+    _set_up(dock, image, view)
     dock.set_labels_layer(labels)
     dock.improve_label(label)
     return dock
 
 
-def hand_over_boxes(
-    viewer: Viewer, image: Image, boxes: Sequence[Sequence[float]], model: str | Sam, normalization: Any
-) -> PromptDock:
+def hand_over_boxes(viewer: Viewer, image: Image, boxes: Sequence[Sequence[float]], view: ImageView) -> PromptDock:
     """Give the prompt dock boxes (row0, col0, row1, col1) on the displayed plane, one object each."""
     dock = open_prompt_dock(viewer)
-    _set_up(dock, image, model, normalization)
+    _set_up(dock, image, view)
     dock.set_one_per_shape(True)
     dock.add_boxes(boxes)
     return dock
 
 
-def _set_up(dock: PromptDock, image: Image, model: str | Sam, normalization: Any) -> None:
+def _set_up(dock: PromptDock, image: Image, view: ImageView) -> None:
+    """Let the dock see what the other one sees."""
     dock.set_image(image)
-    if dock.model is not model:
-        dock.set_model(model)
-    dock.set_normalization(normalization)
+    if dock.model is not view.model:
+        dock.set_model(view.model)
+    dock.set_normalization(view.normalization)
+    if view.colours is not None:
+        dock.take_colours(view.colours)

@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from napari.layers import Points, Shapes
 
+from napari_sam.widgets.drawing import end_drag, finish_drawing, finish_in_mode, is_drawing, prepare_drawing
 from napari_sam.widgets.object_prompts import PointPrompt, ShapePrompt
-from napari_sam.widgets.transforms import data_to_data, data_to_world_matrix
+from napari_sam.widgets.screen_marks import set_screen_size
+from napari_sam.widgets.transforms import apply_matrix, data_to_data, data_to_world_matrix, lay_over, placement
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -37,18 +39,30 @@ NEGATIVE_COLOR = "#ff8c1a"
 _NAMES = {True: "positive", False: "negative"}
 _COLORS = {True: POSITIVE_COLOR, False: NEGATIVE_COLOR}
 _SYMBOLS = {True: "disc", False: "cross"}
-_DRAWN_STEP_BY_STEP = ("polygon", "path")
+_BORDER = 0.15  # of a point's size
 _SCRIBBLING = ("add_path", "add_polyline", "add_line")
+_DRAGGED = ("add_rectangle", "add_ellipse", "add_line")  # whose outlines are shown while they are drawn
+MODES = {
+    "point": "add",
+    "rectangle": "add_rectangle",
+    "ellipse": "add_ellipse",
+    "polygon": "add_polygon",
+    "path": "add_path",
+}
 
 
 @dataclass(frozen=True)
 class PromptContent:
-    """Hold all points (n, ndim) and shapes (napari's type and (k, ndim) vertices), with their polarity."""
+    """Hold all points (n, ndim) and shapes (napari's type and (k, ndim) vertices), with their polarity.
+
+    `matrix` takes the positions to the world; None if there were no layers.
+    """
 
     points: npt.NDArray[np.float64]
     point_positive: tuple[bool, ...]
     shapes: tuple[tuple[str, npt.NDArray[np.float64]], ...]
     shape_positive: tuple[bool, ...]
+    matrix: npt.NDArray[np.float64] | None = None
 
     def equals(self, other: PromptContent) -> bool:
         """Tell whether the other holds the same prompts."""
@@ -68,21 +82,30 @@ class PromptLayers:
         The viewer that shows them.
     on_change
         Called after each change of a prompt, with False while it is still being dragged or drawn.
+    on_tool
+        Called when another tool may be in hand.
     """
 
-    def __init__(self, viewer: ViewerModel, on_change: Callable[[bool], None]) -> None:
+    def __init__(
+        self, viewer: ViewerModel, on_change: Callable[[bool], None], on_tool: Callable[[], None] = lambda: None
+    ) -> None:
         self._viewer = viewer
         self._on_change = on_change
+        self._on_tool = on_tool
         self._silent = False
         self.points: Points | None = None
         self.shapes: Shapes | None = None
         self.positive = True
         self._painted: dict[Layer, list[bool]] = {}
+        self._shapes_mode: Any = None  # before it changes
+        self._fresh = False  # whether points were added just now
         viewer.layers.events.removed.connect(self._on_removed)
+        viewer.layers.selection.events.active.connect(self._on_active)
 
     def close(self) -> None:
         """Let go of viewer and layers, which stay as they are."""
         self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self._viewer.layers.selection.events.active.disconnect(self._on_active)
         for layer in (self.points, self.shapes):
             if layer is not None:
                 self._disconnect(layer)
@@ -94,15 +117,42 @@ class PromptLayers:
             if layer is not None and layer.ndim != image.ndim:
                 self._viewer.layers.remove(layer)
         if self.shapes is None:
-            self.shapes = Shapes(ndim=image.ndim, name="SAM shapes", **_placement(image))
+            self.shapes = Shapes(ndim=image.ndim, name="SAM shapes", **placement(image))
             self.shapes.current_face_color = "transparent"
-            self.shapes.current_edge_width = _stroke(image)
+            prepare_drawing(self.shapes)
             self._add(self.shapes)
         if self.points is None:
-            self.points = Points(ndim=image.ndim, name="SAM points", **_placement(image))
-            self.points.current_size = 4 * _stroke(image)
+            self.points = Points(ndim=image.ndim, name="SAM points", **placement(image))
+            self.points.current_border_color = "white"  # told from any picture and any mask
+            self.points.current_border_width = _BORDER
             self._add(self.points)
+        if not len(self.points.data) and not self.shapes.nshapes:
+            for layer in (self.points, self.shapes):
+                lay_over(layer, image)
         return self.points, self.shapes
+
+    @property
+    def tool(self) -> str | None:
+        """The tool in hand, one of `MODES`; None while the mouse does anything else."""
+        active = self._viewer.layers.selection.active
+        if active is None or active not in (self.points, self.shapes):
+            return None
+        return next((tool for tool, mode in MODES.items() if mode == active.mode), None)
+
+    def take(self, image: Image, tool: str) -> None:
+        """Make the layers that are missing, and get one of `MODES` ready for the mouse."""
+        self.end_drawing()
+        points, shapes = self.ensure(image)
+        layer = points if tool == "point" else shapes
+        layer.visible = layer.editable = True  # else napari does not change the mode
+        self._viewer.layers.selection.active = layer
+        layer.mode = MODES[tool]
+
+    def end_drawing(self, *, keep: bool = True) -> bool:
+        """Finish the shape that is being drawn, or remove it, and let the mouse go; tell whether one was drawn."""
+        if self.points is not None:
+            end_drag(self.points)
+        return self.shapes is not None and finish_drawing(self.shapes, keep=keep)
 
     def set_polarity(self, positive: bool) -> None:
         """Choose what the next points and paths say: part of the object, or not."""
@@ -169,6 +219,7 @@ class PromptLayers:
             () if self.points is None else tuple(_polarities(self.points)),
             tuple((kind, np.array(vertices, dtype=float)) for _, (kind, vertices) in shapes),
             tuple(flags[i] for i, _ in shapes),
+            None if self.shapes is None else data_to_world_matrix(self.shapes),
         )
 
     def restore(self, content: PromptContent, image: Image) -> None:
@@ -178,14 +229,17 @@ class PromptLayers:
             points.selected_data = set()
             shapes.selected_data = set()
             fit = content.points.shape[1] == points.ndim
-            points.data = content.points if fit else np.zeros((0, points.ndim))
+            moved: npt.NDArray[Any] = np.eye(points.ndim + 1)
+            if content.matrix is not None and content.matrix.shape == moved.shape:
+                moved = np.linalg.solve(data_to_world_matrix(shapes), content.matrix)
+            points.data = apply_matrix(moved, content.points) if fit else np.zeros((0, points.ndim))
             points.features = {"label": _names(content.point_positive if fit else ())}
             self._paint(points)
             if shapes.nshapes:
                 shapes.remove(list(range(shapes.nshapes)))
             if content.shapes and content.shapes[0][1].shape[1] == shapes.ndim:
                 kinds, vertices = zip(*content.shapes, strict=True)
-                shapes.add(list(vertices), shape_type=list(kinds))
+                shapes.add([apply_matrix(moved, each) for each in vertices], shape_type=list(kinds))
                 shapes.features = {"label": _names(content.shape_positive)}
                 self._paint(shapes)
 
@@ -203,10 +257,7 @@ class PromptLayers:
         if self.shapes is None:
             return []
         shapes = list(enumerate(zip(self.shapes.shape_type, self.shapes.data, strict=True)))
-        drawing = getattr(self.shapes, "_is_creating", False)
-        if shapes and drawing and shapes[-1][1][0] in _DRAWN_STEP_BY_STEP:
-            shapes.pop()
-        return shapes
+        return shapes[:-1] if is_drawing(self.shapes) and self.shapes.mode not in _DRAGGED else shapes
 
     def _add(self, layer: Points | Shapes) -> None:
         layer.metadata[_MARK] = True
@@ -216,7 +267,9 @@ class PromptLayers:
         layer.events.set_data.connect(self._on_drag)
         layer.events.features.connect(self._on_features)
         layer.events.mode.connect(self._on_mode)
+        layer.events.scale_factor.connect(self._on_zoomed)
         self._viewer.add_layer(layer)
+        set_screen_size(layer, self._viewer.camera.zoom)
         self._apply_polarity(self.positive)
 
     def _disconnect(self, layer: Points | Shapes) -> None:
@@ -225,6 +278,7 @@ class PromptLayers:
         layer.events.set_data.disconnect(self._on_drag)
         layer.events.features.disconnect(self._on_features)
         layer.events.mode.disconnect(self._on_mode)
+        layer.events.scale_factor.disconnect(self._on_zoomed)
         if self._on_press in layer.mouse_drag_callbacks:
             layer.mouse_drag_callbacks.remove(self._on_press)
 
@@ -249,16 +303,32 @@ class PromptLayers:
         elif flags:
             layer.edge_color = [_COLORS[flag] for flag in flags]
 
-    def _on_mode(self, _event: Event) -> None:
+    def _on_mode(self, event: Event) -> None:
+        if event.source is self.shapes:
+            if is_drawing(self.shapes):
+                finish_in_mode(self.shapes, self._shapes_mode)
+            self._shapes_mode = self.shapes._mode
         self._apply_polarity(self.positive)
+        self._on_tool()
+
+    def _on_active(self, _event: Event) -> None:
+        if is_drawing(self.shapes) and self._viewer.layers.selection.active is not self.shapes:
+            self.end_drawing()
+        self._on_tool()
 
     def _on_press(self, layer: Layer, event: Event) -> None:
         """Let Shift or Ctrl during the click turn what it says around to `not part of the object`."""
         modified = "Shift" in event.modifiers or "Control" in event.modifiers
         self._apply_polarity(self.positive and not modified)
 
+    def _on_zoomed(self, event: Event) -> None:
+        with self.silence():
+            set_screen_size(event.source)
+
     def _on_data(self, event: Event) -> None:
-        if str(getattr(event.action, "value", event.action)) in ("added", "removed", "changed"):
+        action = str(getattr(event.action, "value", event.action))
+        self._fresh = self._fresh or (action == "added" and event.source is self.points)
+        if action in ("added", "removed", "changed"):
             self._notify(settled=True)
 
     def _on_drag(self, event: Event) -> None:
@@ -266,6 +336,9 @@ class PromptLayers:
 
     def _on_features(self, event: Event) -> None:
         layer, flags = event.source, _polarities(event.source)
+        if self._fresh and self.points is not None and layer is self.points:
+            self._fresh = False  # by now napari has selected what was added,
+            self.points.selected_data = set()  # and drawn it in blue, as if it were of the object
         if self._silent or flags == self._painted.get(layer):
             return  # napari says so at each step of a drag, too
         with self.silence():
@@ -282,6 +355,7 @@ class PromptLayers:
             self.shapes = None
         else:
             return
+        self._on_tool()
         self._notify(settled=True)
 
     def _notify(self, *, settled: bool) -> None:
@@ -302,17 +376,6 @@ def insert_below_prompts(viewer: ViewerModel, layer: Layer) -> None:
 def is_prompt_layer(layer: Layer) -> bool:
     """Tell whether a layer holds prompts."""
     return _MARK in layer.metadata
-
-
-def _placement(image: Image) -> dict[str, Any]:
-    """Return the settings that lay another layer exactly over the image."""
-    return {"affine": data_to_world_matrix(image), "units": image.units, "axis_labels": image.axis_labels}
-
-
-def _stroke(image: Image) -> float:
-    """Width of lines in pixels: thin on small pictures, still visible on large ones."""
-    sides = sorted(image.data[0].shape[-3:] if image.multiscale else image.data.shape[-3:])
-    return max(0.5, sides[-1] / 400)
 
 
 def _polarities(layer: Points | Shapes) -> list[bool]:

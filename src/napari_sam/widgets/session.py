@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sam.errors import InputError
-from napari_sam.pipeline.large_planes import LARGE_PLANE, is_large
 from napari_sam.widgets.drafts import Draft, evolve
 from napari_sam.widgets.engine import Predicted
 from napari_sam.widgets.history import History, SessionState, Step
 from napari_sam.widgets.image_view import ImageView
 from napari_sam.widgets.journal_log import JournalLog
+from napari_sam.widgets.label_join import LabelJoin, grow
+from napari_sam.widgets.label_seed import label_seed
 from napari_sam.widgets.label_target import LabelTarget, Written
 from napari_sam.widgets.object_prompts import MaskSeed, group_objects
-from napari_sam.widgets.plane import LabelPlane, Plane
+from napari_sam.widgets.plane import Plane
 from napari_sam.widgets.prediction_service import PredictionService
 from napari_sam.widgets.preview import Preview
 from napari_sam.widgets.prompt_layers import PromptLayers
-from napari_sam.widgets.view_region import visible_region
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -36,8 +36,9 @@ SCRUB_PAUSE = 100  # ms that the slider must rest before its plane is looked at
 class PromptSession(QObject):
     """Hold everything that belongs to prompting in one viewer.
 
-    Emits `changed` when candidates, prompts or history changed, `said(sentence)` for the status line, and
-    `failed(exception)` when a prediction did not work out. Its `service` emits progress.
+    Emits `changed` when candidates, prompts or history changed, `said(sentence)` for the status line,
+    `failed(exception)` when a prediction did not work out, and `tool_changed` when another tool may be in hand.
+    Its `service` emits progress.
 
     Parameters
     ----------
@@ -48,11 +49,12 @@ class PromptSession(QObject):
     changed = Signal()
     said = Signal(str)
     failed = Signal(object)
+    tool_changed = Signal()
 
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self.view = ImageView(viewer)
-        self.layers = PromptLayers(viewer, self._on_prompts)
+        self.layers = PromptLayers(viewer, self._on_prompts, self.tool_changed.emit)
         self.target = LabelTarget(viewer)
         self.preview = Preview(viewer)
         self.service = PredictionService()
@@ -60,6 +62,7 @@ class PromptSession(QObject):
         self.journal = JournalLog(self.failed.emit)
         self._one_per_shape = False
         self._keep_existing = True
+        self.join = LabelJoin()
         self._place: tuple[Image, Plane] | None = None  # where the drafts shown now belong
         self._drafts: dict[Plane, tuple[Draft, ...]] = {}
         self._seeds: dict[Plane, MaskSeed] = {}
@@ -167,44 +170,37 @@ class PromptSession(QObject):
 
     def improve_label(self, label: int | None) -> None:
         """Start the object without shape from a label in the labels layer, None: the selected one."""
-        layer, (_, plane) = self.target.layer, self.view.place()
+        layer, (image, plane) = self.target.layer, self.view.place()
         if layer is None:
             raise InputError('There is no labels layer yet: choose one under "Write to" and select a label in it.')
-        number = int(layer.selected_label) if label is None else label
-        (row0, col0, row1, col1), where = (0, 0, *plane.shape), "this plane"
-        if is_large(plane.shape):
-            (row0, col0, row1, col1), where = visible_region(self.view.place()[0], plane), "what the canvas shows"
-            if (row1 - row0) * (col1 - col0) > LARGE_PLANE:
-                raise InputError("The canvas shows too much of the image to look for a label in it: zoom in.")
-        mask = LabelPlane(layer, plane)[row0:row1, col0:col1] == number
-        if number == 0 or not mask.any():
-            raise InputError(
-                f"The label {number} is not in {where} of {layer.name!r}: select one that is, with the picker say."
-            )
-        self.set_seed(MaskSeed.of(mask, number, (row0, col0)))
+        self.set_seed(label_seed(layer, image, plane, label))
 
-    def accept(self) -> int:
-        """Write the chosen mask of the current object and return its label."""
-        self._update_now()
+    def accept(self, label: int | None = None) -> int:
+        """Write the chosen mask of the current object and return its label; a given label is joined."""
+        self._settle()
         if (draft := self.current) is None:
             self.view.place()
             raise InputError("There is nothing to accept: click on an object or draw a box around it first.")
-        return self._accept([draft])[0]
+        return self._accept([draft], label)[0]
 
     def accept_all(self) -> list[int]:
         """Write the chosen masks of all unfinished objects on the plane and return their labels."""
-        self._update_now()
+        self._settle()
         return self._accept(list(self.drafts))
 
     def discard(self) -> None:
-        """Remove the prompts of the current object."""
+        """Remove the prompts of the current object, or the shape that is being drawn."""
+        if self.layers.end_drawing(keep=False):
+            return
         self._update_now()
         if self._place is not None and (draft := self.current) is not None:
             self.journal.discard(draft)
             self._finish(*self._place, [draft], ())
 
     def undo(self) -> None:
-        """Take back the last change of a prompt, discard or accept."""
+        """Take back the last change of a prompt, discard or accept; of a shape that is being drawn, the drawing."""
+        if self.layers.end_drawing(keep=False):
+            return
         self._update_now()
         if (step := self.history.undo()) is not None:
             for written in reversed(step.written):
@@ -213,13 +209,18 @@ class PromptSession(QObject):
 
     def redo(self) -> None:
         """Do again what was taken back last."""
-        self._update_now()
+        self._settle()
         if (step := self.history.redo()) is not None:
             for written in step.written:
                 self.journal.redo(self.target.redo(written))
             self._restore(step.after)
 
     # from prompts to predictions
+
+    def _settle(self) -> None:
+        """Take in what is being drawn, as far as it got."""
+        self.layers.end_drawing()
+        self._update_now()
 
     def _update_now(self) -> None:
         if self._timer.isActive():
@@ -305,7 +306,7 @@ class PromptSession(QObject):
         except InputError as error:
             self.failed.emit(error)
 
-    def _accept(self, drafts: list[Draft]) -> list[int]:
+    def _accept(self, drafts: list[Draft], label: int | None = None) -> list[int]:
         if self._place is None or not drafts:
             return []
         if not all(self._candidates_of(draft) for draft in drafts):
@@ -313,20 +314,26 @@ class PromptSession(QObject):
         done: dict[Draft, Written] = {}
         try:
             for draft in drafts:
-                done[draft] = self._write(*self._place, draft)
+                done[draft] = self._write(*self._place, draft, label)
         finally:  # where one object cannot be written, those before it are
             if done:
                 self._finish(*self._place, list(done), tuple(done.values()))
         return [written.edit.label for written in done.values()]
 
-    def _write(self, image: Image, plane: Plane, draft: Draft) -> Written:
+    def _write(self, image: Image, plane: Plane, draft: Draft, joined: int | None) -> Written:
         choice, seed = self._choice_of(draft), draft.prompts.seed
-        label = seed.label if seed else None
+        layer = self.target.ensure(image)
+        if joined is None and (label := seed.label if seed else None) is None:
+            joined = self.join.label(layer)
         candidate = self._candidates_of(draft)[choice]
-        patch = candidate.patch if label is None else candidate.fill(self.service.results[draft.number].window)
+        if joined is not None:
+            patch = grow(candidate.patch, layer, plane, label := joined)
+        else:
+            patch = candidate.patch if label is None else candidate.fill(self.service.results[draft.number].window)
         overwrite = not self._keep_existing
         written = self.target.write(image, plane, patch, label=label, overwrite=overwrite)
-        self.journal.commit(draft, choice, candidate.digest, written, overwrite=overwrite)
+        self.journal.commit(draft, choice, candidate.digest, written, overwrite=overwrite, join=joined is not None)
+        self.join.note(written.edit.label)
         return written
 
     def _finish(self, image: Image, plane: Plane, drafts: list[Draft], written: tuple[Written, ...]) -> None:
@@ -390,6 +397,7 @@ class PromptSession(QObject):
         self.changed.emit()
 
     def _on_moved(self) -> None:
+        self.layers.end_drawing()
         self._schedule(SCRUB_PAUSE)
 
     def _on_lost(self) -> None:

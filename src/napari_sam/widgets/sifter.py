@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_sam.config.auto import AutoSettings
 from napari_sam.ops.mask_record import MaskRecord
+from napari_sam.ops.measurements import add_micrometres
 from napari_sam.widgets.background_work import BackgroundWork
 from napari_sam.widgets.findings import choose
 from napari_sam.widgets.mask_table import Columns, MaskTable
@@ -43,12 +44,15 @@ class Sight:
         Labels that no filter changes.
     read
         Reads the pixels of the plane.
+    pixel_size
+        (row, col) micrometres; None where nobody knows.
     """
 
     plane: Plane
     objects: dict[int, MaskRecord]
     settled: set[int]
     read: Callable[[], Any]
+    pixel_size: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,8 @@ class Sifter(QObject):
         image = sight.read() if sight.objects else None
         if image is not None and any(r.image_shape != tuple(image.shape[:2]) for r in sight.objects.values()):
             image = None  # it was replaced by one of another size
-        return Measured(sight, self.table.measure(sight.plane, sight.objects, sight.settled, image))
+        columns = self.table.measure(sight.plane, sight.objects, sight.settled, image)
+        return Measured(sight, add_micrometres(columns, sight.pixel_size))
 
     def close(self) -> None:
         """End the threads."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from napari_sam.errors import InputError
 from napari_sam.io.label_pyramid import nearest_indices
-from napari_sam.io.label_store import LabelStore, labels_exist, open_labels
+from napari_sam.io.label_store import HIGHEST, LabelStore, labels_exist, open_labels
 from napari_sam.widgets.image_location import array_location
 from napari_sam.widgets.plane import KEEPER, base_level
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from napari_sam.widgets.plane import Plane
 
 __all__ = ["StoredLabels", "adopt_layer", "keeper_of", "stored_place"]
-
-HIGHEST = "highest_label"  # in the provenance record
 
 
 class StoredLabels:
@@ -49,7 +47,7 @@ class StoredLabels:
         """Note on disk a label that is written."""
         if label > self._highest:
             self._highest = label
-            self.store.write_provenance({**(self.store.provenance or {}), HIGHEST: label})
+            self.store.write_provenance({HIGHEST: label})
 
     def write(self, plane: Plane, rows: slice, cols: slice, labels: npt.NDArray[Any]) -> None:
         """Write rows and columns of a plane, and what the coarser levels show of them.

@@ -323,7 +323,7 @@ class TextDock(ImageDock):
         self.switch_refine(False)  # the next clicks are prompts
         show_plane(self._viewer, sheet.image, plane)
         self._reporter.say(f"Correct object {label} with clicks in SAM Prompts, then accept it there.")
-        return hand_over_label(self._viewer, sheet.image, sheet.layer, label, view.model, view.normalization)
+        return hand_over_label(self._viewer, sheet.image, sheet.layer, label, view)
 
     def _refresh(self) -> None:
         form, session, result = self._form, self._session, self._session.result

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sam.config.auto import AUTO_PRESETS
+from napari_sam.widgets.colour_choice import ColourChoice
 from napari_sam.widgets.form_parts import (
     make_brightness,
     make_button,
@@ -51,6 +52,7 @@ class TextForm(QWidget):
         self.route.addItem("a CLIP ranks the masks", "rank")
         self.route.addItem("the text prompts the model", "prompt")
         self.stretch = make_brightness()
+        self.colours = ColourChoice()
         self.texts = QPlainTextEdit()
         self.texts.setPlaceholderText("bright round nuclei\ndebris")
         self.texts.setToolTip("What to segment: one line for each class")
@@ -136,7 +138,7 @@ class TextForm(QWidget):
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(6)
         rows = [("Image", self.image), ("Model", self.model), ("CLIP", self.clip), ("Brightness", self.stretch)]
-        layout.addWidget(make_group("Image and models", make_form([*rows, ("Preset", self.preset)])))
+        layout.addWidget(make_group("Image and models", make_form([*rows, ("Preset", self.preset)]), self.colours))
         layout.addWidget(make_group("What to segment: one line per class", self.texts, self.history))
         region = make_row(self.shapes, self.draw)
         region.setContentsMargins(0, 0, 0, 0)

@@ -17,7 +17,7 @@ from napari_sam.widgets.auto_engine import AutoTask, Part
 from napari_sam.widgets.background_work import BackgroundWork
 from napari_sam.widgets.image_view import ImageView
 from napari_sam.widgets.overlay import Overlay
-from napari_sam.widgets.plane import Plane, plane_reader
+from napari_sam.widgets.plane import Plane
 from napari_sam.widgets.text_engine import Ranked, TextEngine, TextTask
 from napari_sam.widgets.text_layers import OUTPUTS, TextLayers
 from napari_sam.widgets.view_region import drawn_region, visible_region
@@ -158,7 +158,7 @@ class TextSession(QObject):
             raise InputError("A run is going on: wait until it has ended, or cancel it.")
         self.searching, self._error = True, None
         seen = self.view.question(image, plane)
-        part = Part(plane, region, plane_reader(image, plane))
+        part = Part(plane, region, self.view.reader(image, plane))
         self.progressed.emit(0, 0, "Starting")
         self._start(image, AutoTask(self.view.number, seen["model"], self.search, seen["normalization"], (part,)), True)
         self.changed.emit()

@@ -10,8 +10,9 @@ from napari.layers import Shapes
 
 from napari_sam.errors import InputError
 from napari_sam.widgets.findings import Region
-from napari_sam.widgets.plane import Plane, base_level
-from napari_sam.widgets.transforms import data_to_world_matrix
+from napari_sam.widgets.plane import Plane
+from napari_sam.widgets.screen_marks import keep_screen_size
+from napari_sam.widgets.transforms import placement
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -35,10 +36,10 @@ def visible_region(image: Image, plane: Plane) -> Region:
 def draw_region(viewer: ViewerModel, image: Image, shapes: Shapes | None, name: str) -> Shapes:
     """Get a shapes layer ready for a rectangle over the image, a new one of that name if there is none."""
     if shapes is None:
-        look = {"affine": data_to_world_matrix(image), "units": image.units, "axis_labels": image.axis_labels}
-        shapes = Shapes(ndim=image.ndim, name=name, face_color="transparent", edge_color="#1fb4ff", **look)
-        shapes.current_edge_width = max(1.0, max(base_level(image).shape) / 300)
+        look = {"face_color": "transparent", "edge_color": "#1fb4ff"}
+        shapes = Shapes(ndim=image.ndim, name=name, **look, **placement(image))
         viewer.add_layer(shapes)
+        keep_screen_size(shapes, viewer.camera.zoom)
     viewer.layers.selection.active = shapes
     shapes.mode = "add_rectangle"
     return shapes
