@@ -9,7 +9,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QLineEdit,
     QListWidget,
-    QProgressBar,
     QSizePolicy,
     QSpinBox,
     QVBoxLayout,
@@ -22,6 +21,7 @@ from napari_sam.widgets.batch_place import PlaceRow
 from napari_sam.widgets.batch_settings_form import BatchEditors, Fold, make_more
 from napari_sam.widgets.form_parts import make_button, make_combo, make_form, make_group, make_row, make_sentence
 from napari_sam.widgets.settings_form import SettingsForm
+from napari_sam.widgets.work_step import WorkBar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +90,7 @@ class BatchForm(QWidget):
         self.trial = make_button(
             "Try a region", "Segment what you see of the image with these settings, before the long run; writes nothing"
         )
-        self.progress = QProgressBar()
+        self.progress = WorkBar()
         self.cancel = make_button("Stop", "Stop within a second; what is done is kept for Go on, today or later")
         self.rate = make_sentence("")
         self.failed = QListWidget()
