@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import napari_sam
-from napari_sam.batch.brightness import stack_normalization
 from napari_sam.batch.executor import Executor, fitting_threads, open_executor, pulsing
 from napari_sam.batch.hand_edits import find_edits
 from napari_sam.batch.job import run_job
 from napari_sam.batch.job_spec import JobSpec, fixed_threads
 from napari_sam.batch.journal import DamagedJobError, JobJournal, StorageError, job_folder, read_parameters
-from napari_sam.batch.object_scale import usual_object_size
 from napari_sam.batch.progress import BatchProgress, FailedUnit, getting_ready
 from napari_sam.batch.prompt_units import check_prompts_source, prompts_location
 from napari_sam.batch.segmenters import ModelChoice, Segmenter, choose_model, open_segmenter
+from napari_sam.batch.size_survey import survey_object_size
 from napari_sam.batch.tiles import plan_tiles
 from napari_sam.config.auto import AUTO_PRESETS, AutoSettings
 from napari_sam.config.batch import BatchSettings
 from napari_sam.errors import InputError
+from napari_sam.inference.brightness import stack_normalization
 from napari_sam.inference.normalization import Normalization
 from napari_sam.io.label_group import find_group, plain_errors
 from napari_sam.io.label_store import create_labels, labels_drawn, labels_exist
@@ -233,7 +233,7 @@ def _segment_image(
         "settings": {name: value for name, value in settings.as_record().items() if name != "retries"},
         "weights": segmenter.fingerprint,
         "precision": weights.precision if weights else "",
-        "normalization": {"low": list(normalization.low), "high": list(normalization.high)},
+        "normalization": _normalization_record(normalization),
         "object_size": object_size,
         "source": _identity(image),
         "prompts": prompts,
@@ -280,10 +280,20 @@ def _of_item(unit: FailedUnit, name: str) -> FailedUnit:
     return replace(unit, name=f"{name}: {unit.name}") if name else unit
 
 
+def _normalization_record(normalization: Normalization) -> dict[str, Any]:
+    chosen = {} if normalization.channels is None else {"channels": list(normalization.channels)}
+    return {"low": list(normalization.low), "high": list(normalization.high), **chosen}
+
+
 def _known_normalization(known: dict[str, Any] | None) -> Normalization | None:
     """Return the normalisation with which a job began: pixels that changed since do not change it."""
     on_record = (known or {}).get("normalization")
-    return None if on_record is None else Normalization(low=tuple(on_record["low"]), high=tuple(on_record["high"]))
+    if on_record is None:
+        return None
+    chosen = on_record.get("channels")
+    return Normalization(
+        low=tuple(on_record["low"]), high=tuple(on_record["high"]), channels=None if chosen is None else tuple(chosen)
+    )
 
 
 def _object_size(
@@ -304,7 +314,7 @@ def _object_size(
     if settings.mode == "prompts" or settings.auto.object_size or len(planes) * len(tiles) == 1:
         return 0.0
     return (
-        yield from usual_object_size(
+        yield from survey_object_size(
             weights, settings.auto, normalization, planes, tiles, threads=settings.threads, at_once=at_once
         )
     )

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_sam.batch.brightness import stack_normalization
 from napari_sam.batch.executor import LocalExecutor, pulsing
 from napari_sam.batch.job_spec import fixed_threads
-from napari_sam.batch.object_scale import usual_object_size
 from napari_sam.batch.progress import BatchProgress, getting_ready
 from napari_sam.batch.prompt_units import prompts_of_plane
 from napari_sam.batch.segmenters import Found, Segmenter, choose_model, open_segmenter
+from napari_sam.batch.size_survey import survey_object_size
 from napari_sam.batch.tiles import Tile, plan_tiles
 from napari_sam.config.batch import BatchSettings
+from napari_sam.inference.brightness import stack_normalization
 from napari_sam.io.large_image import open_large_image
 
 __all__ = ["Trial", "segment_part"]
@@ -78,7 +78,7 @@ def segment_part(
         stretch = yield from getting_ready(pulsing(stack_normalization, planes, settings.stretch), 0.3, 0.5)
         tiles, size = plan_tiles(image.shape, settings.tile, settings.overlap), 0.0
         if settings.mode != "prompts" and not settings.auto.object_size and len(planes) * len(tiles) > 1:
-            looking = usual_object_size(weights, settings.auto, stretch, planes, tiles, threads=settings.threads)
+            looking = survey_object_size(weights, settings.auto, stretch, planes, tiles, threads=settings.threads)
             size = yield from getting_ready(looking, 0.5, 1)
         segmenter = open_segmenter(settings, weights, stretch, size)
     table = prompts_of_plane(settings, image, plane) if settings.mode == "prompts" else None
