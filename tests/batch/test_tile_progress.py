@@ -71,6 +71,14 @@ def test_what_units_return_and_raise_comes_out(tmp_path: Path) -> None:
         list(work)
 
 
+def test_what_ends_a_process_ends_the_watching() -> None:
+    def leave() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(LocalExecutor(2).watch(leave, [("a", ()), ("b", ())]))
+
+
 def test_a_job_tells_how_far_its_tile_is_and_stops_in_it(tmp_path: Path) -> None:
     source = write_zarr(tmp_path / "in.zarr", blobs((300, 300), count=5))
     log = tmp_path / "log"

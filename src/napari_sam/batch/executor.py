@@ -85,7 +85,7 @@ class LocalExecutor:
         """Run units in threads; see `Executor`."""
         stop = Event()
         shares: dict[str, float] = {}
-        ended: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        ended: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
         waiting = iter(calls)
 
         def work(name: str, arguments: tuple[Any, ...]) -> None:
@@ -94,8 +94,11 @@ class LocalExecutor:
                     raise OperationCancelled("The job was stopped.")
                 shares[name] = done / max(total, 1)
 
-            with listening(listen):
-                ended.put(_outcome(function, name, arguments))
+            try:
+                with listening(listen):
+                    ended.put(_outcome(function, name, arguments))
+            except BaseException as error:  # ends the job, as it does without threads
+                ended.put(error)
 
         pool = ThreadPoolExecutor(self._at_once, "napari-sam unit")
         running = 0
@@ -112,6 +115,8 @@ class LocalExecutor:
                     self.under_way = sum(list(shares.values()))
                     yield None
                     continue
+                if isinstance(outcome, BaseException):
+                    raise outcome
                 running -= 1
                 shares.pop(outcome.name, None)
                 self.under_way = sum(list(shares.values()))
@@ -120,7 +125,8 @@ class LocalExecutor:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             while not ended.empty():
-                self.late.append(ended.get())
+                if isinstance(late := ended.get(), Outcome):
+                    self.late.append(late)
             self.under_way = 0.0
 
 
