@@ -181,7 +181,7 @@ def test_a_plane_that_fails_is_named_and_the_rest_done(folder, capsys):
         (["--checkpoint", "gone.pth"], "gone.pth"),
         (["--device", "toaster"], "device"),
         (["-o", "labels.gif"], ".tif"),
-        (["-o", "cells.png"], "replace the image"),
+        (["-o", "cells.png"], "replace the input"),
         (["-o", "gone/labels.png"], "no folder"),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_sam.cli.arguments import numbers, setting_values, stretch
+from napari_sam.cli.terminal_bar import terminal_bar
 from napari_sam.config.auto import AutoSettings, load_auto_settings
 from napari_sam.config.auto_words import setting_help
 from napari_sam.errors import InputError
@@ -159,23 +159,17 @@ def _segment(
     generator: AutomaticMaskGenerator, stack: ImageStack, how: dict[str, Any]
 ) -> tuple[dict[Plane, AutoResult], dict[Plane, str]]:
     """Segment plane by plane with a bar where standard error is a terminal; return results, and what went wrong."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
     from napari_sam.pipeline.auto_segment import auto_segment
 
     results: dict[Plane, AutoResult] = {}
     problems: dict[Plane, str] = {}
     planes = stack.planes
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("searching", total=float(len(planes)))
+    with terminal_bar("searching") as bar:
         for number, plane in enumerate(planes):
-            if stack.leading:
-                bar.update(task, completed=number, description=f"plane {number + 1} of {len(planes)}")
 
             def show(done: int, total: int, before: int = number) -> None:
-                bar.update(task, completed=before + done / max(total, 1))
+                text = f"plane {before + 1} of {len(planes)}" if stack.leading else "searching"
+                bar.show(text, before + done / max(total, 1), len(planes))
 
             try:
                 results[plane] = auto_segment(generator, stack.read(plane), progress=show, **how)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from napari_sam.cli.arguments import setting_values
+from napari_sam.cli.terminal_bar import terminal_bar
 from napari_sam.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,14 +65,23 @@ def text_objects(
     from napari_sam.inference.text_contrasts import check_texts
     from napari_sam.inference.text_ranking import TextRanker
     from napari_sam.model.clip import load_clip
+    from napari_sam.model.first_import import import_for
     from napari_sam.model.load import load_model
     from napari_sam.pipeline.text_segment import text_segment
 
     check_texts(texts)
     check_route(how["route"])
-    clip = load_clip(loads["clip"], device=loads["device"])
-    model = load_model(loads["model"], checkpoint=loads["checkpoint"], device=loads["device"])
-    return text_segment(AutomaticMaskGenerator(model), TextRanker(clip, settings), pixels, texts, **how)
+    with terminal_bar() as bar:
+        import_for("texts", bar.step("Loading what reads texts"))
+        clip = load_clip(loads["clip"], device=loads["device"], progress=bar.step(f"Downloading {loads['clip']}"))
+        model = load_model(
+            loads["model"],
+            checkpoint=loads["checkpoint"],
+            device=loads["device"],
+            progress=bar.step(f"Downloading {loads['model']}"),
+        )
+        generator, ranker = AutomaticMaskGenerator(model), TextRanker(clip, settings)
+        return text_segment(generator, ranker, pixels, texts, progress=bar.step("Looking at the image"), **how)
 
 
 def report_text(result: TextResult, output: Path, *, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from napari_sam.model.first_import import import_for
 from napari_sam.model.torch_imports import load_torch_libraries
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ class LoadedModel:
         key = model if isinstance(model, str) else id(model)
         if self._model is None or key != self._key:
             if isinstance(model, str):
-                say(f"Loading the model {model}")(0, 0)
                 load_torch_libraries()
+                import_for("masks", say("Loading PyTorch"))
+                say(f"Loading the model {model}")(0, 0)
                 from napari_sam.model.load import load_model
 
                 loaded = _in_use.get(model)
