@@ -205,15 +205,39 @@ class LabelPlane:
 
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
         rows, cols = _two_slices(key)
+        self.check_shape()
         return np.asarray(base_level(self.layer)[self.plane.select(rows, cols)])
 
     def __setitem__(self, key: Any, value: npt.ArrayLike) -> None:
         rows, cols = _two_slices(key)
+        self.check_shape()
         keeper = self.layer.metadata.get(KEEPER)
         if keeper is not None:
             keeper.write(self.plane, rows, cols, np.asarray(value))
-        else:
+            return
+        try:
             self.layer.data[self.plane.select(rows, cols)] = value
+        except (OSError, ValueError, TypeError, RuntimeError) as error:  # of any kind of array that is the user's
+            raise InputError(
+                f"The labels layer {self.layer.name!r} does not take what is written ({error}): "
+                "choose another one, or 'new layer'."
+            ) from error
+
+    def check_shape(self) -> None:
+        """Check that the layer's array, which may have been replaced, still has this plane.
+
+        Raises
+        ------
+        InputError
+            If not.
+        """
+        shape, plane = base_level(self.layer).shape, self.plane
+        fits = len(shape) == len(plane.index) and all(at < side for at, side in zip(plane.index, shape, strict=True))
+        if not fits or tuple(shape[axis] for axis in plane.axes) != plane.shape:
+            raise InputError(
+                f"The labels layer {self.layer.name!r} was given an array of another shape, {tuple(shape)}, "
+                "since: what was written to the former one is not changed any more."
+            )
 
 
 def _two_slices(key: Any) -> Sequence[slice]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from napari.utils import DirectLabelColormap
 
 from napari_sam.ops.measurements import add_micrometres
+from napari_sam.widgets.feature_columns import FeatureColumns
 from napari_sam.widgets.label_layers import add_labels_layer, check_labels_layer
 from napari_sam.widgets.label_measurer import pixel_micrometres
 from napari_sam.widgets.plane import LabelPlane
@@ -60,6 +61,7 @@ class TextSheet:
         self.image = image
         self.text = text
         self.layer = add_labels_layer(viewer, image, self._name())
+        self._columns = FeatureColumns()
         self._written: dict[Plane, npt.NDArray[Any]] = {}
         self._kept: dict[Plane, npt.NDArray[np.bool_]] = {}  # pixels that the user changed
         self._rows: dict[Plane, dict[int, tuple[str, float, int]]] = {}  # text, score, class of each label
@@ -142,7 +144,7 @@ class TextSheet:
         columns["area"] = np.array([self._areas[plane][label] for plane, label, _ in places], np.int64)
         if places:
             columns = add_micrometres(columns, pixel_micrometres(self.image, places[0][0].axes))
-        self.layer.features = columns
+        self._columns.write(self.layer, columns)
         colours: dict[int | None, Any] = {label: _shade(row[2], label) for _, label, row in places}
         rest = colour_of(places[0][2][2]) if self.text and places else "white"
         fixed: dict[int | None, Any] = {None: rest, 0: "transparent"}
