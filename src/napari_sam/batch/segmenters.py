@@ -23,6 +23,7 @@ from napari_sam.inference.text_prompts import require_text_head
 from napari_sam.io.large_image import LazyPlane
 from napari_sam.model.load import load_model
 from napari_sam.model.sam import Sam
+from napari_sam.model.weights_files import weights_mark
 from napari_sam.ops.label_image import label_records
 from napari_sam.ops.mask_record import MaskRecord
 from napari_sam.types import Prompts
@@ -112,7 +113,8 @@ class ModelChoice:
         InputError
             If its weights are others than those with which the job began.
         """
-        model = _load(self.name, self.checkpoint, device_of_worker(self.device), self.precision)
+        mark = weights_mark(self.name, checkpoint=self.checkpoint)
+        model = _load(self.name, self.checkpoint, device_of_worker(self.device), self.precision, mark)
         if (model.fingerprint, model.text_fingerprint) != (self.fingerprint, self.text_fingerprint):
             raise InputError(
                 f"The weights of the model {self.name} are others here than where the job began: install the same "
@@ -200,7 +202,8 @@ def choose_model(settings: BatchSettings) -> ModelChoice:
     NapariSamError
         If it cannot be loaded.
     """
-    model = _load(settings.model, settings.checkpoint, device_of_worker(settings.device), settings.precision)
+    mark = weights_mark(settings.model, checkpoint=settings.checkpoint)
+    model = _load(settings.model, settings.checkpoint, device_of_worker(settings.device), settings.precision, mark)
     return ModelChoice(
         name=settings.model,
         checkpoint=settings.checkpoint,
@@ -285,7 +288,7 @@ def moved(record: MaskRecord, by: tuple[int, int], shape: tuple[int, int]) -> Ma
 
 
 @lru_cache(maxsize=1)
-def _load(name: str, checkpoint: str, device: str, precision: str) -> Sam:
+def _load(name: str, checkpoint: str, device: str, precision: str, _mark: str) -> Sam:
     keep_freed_memory()
     return load_model(name, checkpoint=checkpoint or None, device=device, precision=precision)
 

@@ -295,7 +295,13 @@ def _is_constant(image: Any, region: tuple[int, int, int, int]) -> bool:
     row0, col0, row1, col1 = region
     first = np.asarray(image[row0, col0])
     blocks = (image[row : min(row + 64, row1), col0:col1] for row in range(row0, row1, 64))  # most end with the first
-    return all((np.asarray(block) == first).all() for block in blocks)
+    return all(_same(np.asarray(block), first) for block in blocks)
+
+
+def _same(block: npt.NDArray[Any], value: npt.NDArray[Any]) -> bool:
+    if block.dtype.kind != "f":
+        return bool((block == value).all())
+    return bool(((block == value) | ~(np.isfinite(block) | np.isfinite(value))).all())  # missing is all one
 
 
 def _in_batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

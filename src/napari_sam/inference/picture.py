@@ -16,7 +16,13 @@ import torch
 from napari_sam.errors import InputError
 from napari_sam.inference.embedding_cache import EmbeddingCache, embedding_key
 from napari_sam.inference.embedding_store import EmbeddingStore, pixel_signature
-from napari_sam.inference.normalization import Normalization, apply_normalization, as_image, resolve_normalization
+from napari_sam.inference.normalization import (
+    Normalization,
+    apply_normalization,
+    as_image,
+    missing_pixels,
+    resolve_normalization,
+)
 from napari_sam.inference.preprocess import to_input
 from napari_sam.inference.side_by_side import run_side_by_side, threads_for
 from napari_sam.inference.windows import whole_window
@@ -159,6 +165,12 @@ class Picture:
             )
         return apply_normalization(self.image[window.slices], self.normalization, self.channels)
 
+    def missing(self, window: Window) -> npt.NDArray[np.bool_] | None:
+        """Return where (h, w) a window has no values, which nobody labels; None if nowhere."""
+        if np.dtype(self.image.dtype).kind != "f":  # nothing need be read
+            return None
+        return missing_pixels(self.image[window.slices], self.channels)
+
 
 def batch_size(model: Sam) -> int:
     """Return how many prompts a model decodes best at once on its device."""
@@ -207,7 +219,8 @@ def open_picture(
         If the image or a setting cannot be used.
     """
     array = as_image(image)
-    return Picture(array, resolve_normalization(array, normalization, channels), channels)
+    settled = resolve_normalization(array, normalization, channels)
+    return Picture(array, settled, settled.channels if channels is None else channels)
 
 
 def view_of(model: Sam, box: tuple[int, int, int, int]) -> Window:

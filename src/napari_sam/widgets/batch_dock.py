@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from napari_sam.widgets.layer_choice import LayerChoice
 from napari_sam.widgets.model_choice import ModelChoice
 from napari_sam.widgets.next_step import batch_step
 from napari_sam.widgets.reporter import without_argument
+from napari_sam.widgets.shutdown import at_end
 
 if TYPE_CHECKING:
     from napari_sam.batch.progress import BatchProgress
@@ -58,7 +58,7 @@ class BatchDock(Dock):
         self._seeds = LayerChoice(viewer, form.prompts.layers, are_seeds, "a layer, or below a path")
         self._models = ModelChoice(form.model)
         self._arrivals = Arrivals(viewer)
-        self._end = partial(_let_go, (self._images, self._seeds, self._arrivals), self._runner)  # knows nothing of self
+        self._end = at_end(_let_go, (self._images, self._seeds, self._arrivals), self._runner)  # knows nothing of self
         self._connect()
         self._show()
         for layer in reversed(viewer.layers):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_sam.errors import InputError
+from napari_sam.model.weights_files import weights_mark
 from napari_sam.widgets.colours import Colour, Colours
 from napari_sam.widgets.plane import Plane, current_plane, plane_reader
 
@@ -46,6 +47,7 @@ class ImageView(QObject):
         self.layer: Image | None = None
         self.model: str | Sam = "cells"
         self._normalization: str | tuple[float, float] = "auto"
+        self._weights: str | None = None  # what the model's name stood for when it was last asked about
         self._colours: Colours | None = None
         self.number = next(_numbers)  # tells this image, seen in this way by this model, from any other
         viewer.layers.events.removed.connect(self._on_removed)
@@ -66,7 +68,18 @@ class ImageView(QObject):
     def set_model(self, model: str | Sam) -> None:
         """Choose the model by name, or give one."""
         self.model = model
+        self._weights = None
         self._replace()
+
+    def check_model(self) -> None:
+        """Emit `replaced` if the model's name stands for other weights than before, after training, say."""
+        try:
+            now = weights_mark(self.model) if isinstance(self.model, str) else ""
+        except InputError:  # loading says so
+            return
+        before, self._weights = self._weights, now
+        if before is not None and before != now:
+            self._replace()
 
     def set_normalization(self, normalization: str | tuple[float, float]) -> None:
         """Choose how values become brightness: "auto", "none", (low, high), or "displayed" as in the layer."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from napari_sam.model.first_import import import_for
 from napari_sam.model.torch_imports import load_torch_libraries
+from napari_sam.model.weights_files import weights_mark
 from napari_sam.widgets.auto_engine import AutoEngine, AutoTask, Found, PartStarted
 from napari_sam.widgets.work_step import WorkStep
 
@@ -90,7 +91,7 @@ class TextEngine:
         self._finder = AutoEngine()
         self._searches: OrderedDict[Any, _Search] = OrderedDict()
         self._ranker: TextRanker | None = None
-        self._clip: str | Clip | None = None  # as it was asked for
+        self._clip: Any = None  # as it was asked for, a name with what it stood for
 
     def run(self, task: TextTask, emit: Emit) -> None:
         """Find the masks, unless they are known, and choose among them.
@@ -126,11 +127,12 @@ class TextEngine:
         from napari_sam.inference.text_ranking import TextRanker
         from napari_sam.model.clip import load_clip
 
-        if self._ranker is None or clip != self._clip:
+        key = (clip, weights_mark(clip, "clip")) if isinstance(clip, str) else clip
+        if self._ranker is None or key != self._clip:
             if isinstance(clip, str):
                 emit(WorkStep(f"Loading the CLIP {clip}", 0, 0))
                 clip = load_clip(clip, progress=_reporter(f"Downloading {clip}", emit))
-            self._ranker, self._clip = TextRanker(clip, task.settings), task.clip
+            self._ranker, self._clip = TextRanker(clip, task.settings), key
         return self._ranker
 
     def _asked(self, task: AutoTask, ranker: TextRanker, emit: Emit) -> AutomaticMaskGenerator:

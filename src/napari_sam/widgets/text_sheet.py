@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from napari.utils import DirectLabelColormap
 
+from napari_sam.widgets.feature_columns import FeatureColumns
 from napari_sam.widgets.label_layers import add_labels_layer, check_labels_layer
 from napari_sam.widgets.plane import LabelPlane
 
@@ -58,6 +59,7 @@ class TextSheet:
         self.image = image
         self.text = text
         self.layer = add_labels_layer(viewer, image, self._name())
+        self._columns = FeatureColumns()
         self._written: dict[Plane, npt.NDArray[Any]] = {}
         self._kept: dict[Plane, npt.NDArray[np.bool_]] = {}  # pixels that the user changed
         self._rows: dict[Plane, dict[int, tuple[str, float, int]]] = {}  # text, score, class of each label
@@ -134,7 +136,7 @@ class TextSheet:
             columns[f"plane-{axis}"] = [plane.fixed[axis] for plane, _, _ in places]
         columns["text"] = np.array([row[0] for _, _, row in places], object)
         columns["score"] = np.array([row[1] for _, _, row in places], np.float32)
-        self.layer.features = columns
+        self._columns.write(self.layer, columns)
         colours: dict[int | None, Any] = {label: _shade(row[2], label) for _, label, row in places}
         rest = colour_of(places[0][2][2]) if self.text and places else "white"
         fixed: dict[int | None, Any] = {None: rest, 0: "transparent"}
