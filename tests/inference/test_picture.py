@@ -96,7 +96,6 @@ def test_normalisation_is_of_the_whole_image():
     [
         (np.zeros((2, 3, 4, 5)), "auto", None, "shape"),
         (np.zeros((0, 4)), "auto", None, "empty"),
-        (np.full((4, 4), np.nan), "auto", None, "NaN"),
         (np.zeros((4, 4), complex), "auto", None, "complex"),
         (np.zeros((4, 4)), "strong", None, "strong"),
         (np.zeros((4, 4, 3)), "auto", (5,), "channel 5"),

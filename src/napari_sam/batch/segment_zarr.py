@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import napari_sam
-from napari_sam.batch.brightness import stack_normalization
 from napari_sam.batch.executor import Executor, open_executor
 from napari_sam.batch.hand_edits import find_edits
 from napari_sam.batch.job import run_job
 from napari_sam.batch.job_spec import JobSpec, fixed_threads
 from napari_sam.batch.journal import DamagedJobError, JobJournal, StorageError, job_folder, read_parameters
-from napari_sam.batch.object_scale import usual_object_size
 from napari_sam.batch.progress import BatchProgress, FailedUnit
 from napari_sam.batch.prompt_units import check_prompts_source, prompts_location
 from napari_sam.batch.segmenters import ModelChoice, Segmenter, choose_model, open_segmenter
@@ -25,6 +23,7 @@ from napari_sam.batch.tiles import plan_tiles
 from napari_sam.config.auto import AUTO_PRESETS, AutoSettings
 from napari_sam.config.batch import BatchSettings
 from napari_sam.errors import InputError
+from napari_sam.inference.brightness import stack_normalization
 from napari_sam.inference.normalization import Normalization
 from napari_sam.io.label_group import find_group, plain_errors
 from napari_sam.io.label_store import create_labels, labels_drawn, labels_exist
@@ -33,6 +32,7 @@ from napari_sam.io.output_place import keep_inputs, same_place
 from napari_sam.io.zarr_location import absolute, join
 from napari_sam.paths import local_path
 from napari_sam.pipeline.auto_segment import fitting_preset
+from napari_sam.pipeline.object_scale import usual_object_size
 
 if TYPE_CHECKING:
     from distributed.security import Security
@@ -215,7 +215,7 @@ def _segment_image(
         "settings": {name: value for name, value in settings.as_record().items() if name != "retries"},
         "weights": segmenter.fingerprint,
         "precision": weights.precision if weights else "",
-        "normalization": {"low": list(normalization.low), "high": list(normalization.high)},
+        "normalization": _normalization_record(normalization),
         "object_size": object_size,
         "source": _identity(image),
         "prompts": prompts,
@@ -262,10 +262,20 @@ def _of_item(unit: FailedUnit, name: str) -> FailedUnit:
     return replace(unit, name=f"{name}: {unit.name}") if name else unit
 
 
+def _normalization_record(normalization: Normalization) -> dict[str, Any]:
+    chosen = {} if normalization.channels is None else {"channels": list(normalization.channels)}
+    return {"low": list(normalization.low), "high": list(normalization.high), **chosen}
+
+
 def _known_normalization(known: dict[str, Any] | None) -> Normalization | None:
     """Return the normalisation with which a job began: pixels that changed since do not change it."""
     on_record = (known or {}).get("normalization")
-    return None if on_record is None else Normalization(low=tuple(on_record["low"]), high=tuple(on_record["high"]))
+    if on_record is None:
+        return None
+    chosen = on_record.get("channels")
+    return Normalization(
+        low=tuple(on_record["low"]), high=tuple(on_record["high"]), channels=None if chosen is None else tuple(chosen)
+    )
 
 
 def _object_size(
@@ -282,7 +292,7 @@ def _object_size(
     if settings.mode == "prompts" or settings.auto.object_size or len(planes) * len(tiles) == 1:
         return 0.0
     with fixed_threads(settings.threads):
-        return usual_object_size(weights, settings.auto, normalization, planes, tiles)
+        return usual_object_size(weights.load, settings.auto, normalization, planes, [tile.box for tile in tiles])
 
 
 def _look_for_edits(spec: JobSpec, executor: Executor) -> Iterator[BatchProgress]:

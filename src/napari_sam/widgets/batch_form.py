@@ -9,7 +9,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QLineEdit,
     QListWidget,
-    QProgressBar,
     QSizePolicy,
     QSpinBox,
     QVBoxLayout,
@@ -21,6 +20,7 @@ from napari_sam.widgets.batch_place import PlaceRow
 from napari_sam.widgets.batch_settings_form import BatchEditors, Fold, make_more
 from napari_sam.widgets.form_parts import make_button, make_combo, make_form, make_group, make_row, make_sentence
 from napari_sam.widgets.settings_form import SettingsForm
+from napari_sam.widgets.work_step import WorkBar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,7 +96,7 @@ class BatchForm(QWidget):
         self.adopt = make_button("Take over its settings", "The settings with which the job that lies there was begun")
         self.plan = make_sentence("")
         self.run = make_button("Run", "Segment in the background; the viewer stays usable. A stopped job goes on")
-        self.progress = QProgressBar()
+        self.progress = WorkBar()
         self.cancel = make_button("Stop", "Stop after the tiles at work; Run goes on from there, today or later")
         self.rate = make_sentence("")
         self.failed = QListWidget()

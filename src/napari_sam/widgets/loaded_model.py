@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from napari_sam.model.first_import import import_for
 from napari_sam.model.torch_imports import load_torch_libraries
 from napari_sam.model.weights_files import weights_mark
 
@@ -44,8 +45,9 @@ class LoadedModel:
             return model
         key = model, weights_mark(model)
         if self._model is None or key != self._key:
-            say(f"Loading the model {model}")(0, 0)
             load_torch_libraries()
+            import_for("masks", say("Loading PyTorch"))
+            say(f"Loading the model {model}")(0, 0)
             from napari_sam.model.load import load_model
 
             loaded = _in_use.get(key)

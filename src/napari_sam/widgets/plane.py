@@ -139,14 +139,14 @@ class PlaneView:
     plane
         The plane.
     rgb
-        Whether the array has a last axis of colours, which is kept.
+        Whether the array has a last axis of colours, which is kept; a fourth is alpha, as the layer says, and is not.
     """
 
     def __init__(self, data: Any, plane: Plane, *, rgb: bool = False) -> None:
         self._data = DaskChunks(data) if is_dask(data) and is_large(plane.shape) else data
         self._plane = plane
         self.dtype: np.dtype[Any] = np.dtype(data.dtype)
-        self.shape: tuple[int, ...] = (*plane.shape, int(data.shape[-1])) if rgb else plane.shape
+        self.shape: tuple[int, ...] = (*plane.shape, min(3, int(data.shape[-1]))) if rgb else plane.shape
 
     @property
     def ndim(self) -> int:
@@ -158,7 +158,7 @@ class PlaneView:
 
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
         given = key if isinstance(key, tuple) else (key,)
-        rows, cols, *colours = list(given) + [slice(None)] * (self.ndim - len(given))
+        rows, cols, *colours = list(given) + [slice(0, 3)] * (self.ndim - len(given))
         return np.asarray(self._data[(*self._plane.select(rows, cols), *colours)])
 
 

@@ -8,7 +8,6 @@ from qtpy.QtWidgets import (
     QButtonGroup,
     QCheckBox,
     QGridLayout,
-    QProgressBar,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -27,6 +26,7 @@ from napari_sam.widgets.form_parts import (
     make_sentence,
 )
 from napari_sam.widgets.prompt_layers import NEGATIVE_COLOR, POSITIVE_COLOR
+from napari_sam.widgets.work_step import WorkBar
 
 __all__ = ["PromptForm"]
 
@@ -106,7 +106,7 @@ class PromptForm(QWidget):
         self.paint_by_hand = make_button(
             "Paint by hand here", "Open what the canvas shows of labels on disk for napari's brush; strokes are saved"
         )
-        self.progress = QProgressBar()
+        self.progress = WorkBar()
         self.progress.setTextVisible(True)
         self.cancel = make_button("Cancel", "Stop what runs")
         self.status = make_sentence()

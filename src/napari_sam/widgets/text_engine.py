@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_sam.model.first_import import import_for
+from napari_sam.model.torch_imports import load_torch_libraries
 from napari_sam.model.weights_files import weights_mark
 from napari_sam.widgets.auto_engine import AutoEngine, AutoTask, Found, PartStarted
 from napari_sam.widgets.work_step import WorkStep
@@ -117,10 +119,14 @@ class TextEngine:
 
     def _load(self, task: TextTask, emit: Emit) -> TextRanker:
         """Return the ranker of the CLIP, which is loaded if it is not at hand."""
+        clip = task.clip
+        if isinstance(clip, str) and self._ranker is None:
+            load_torch_libraries()
+            import_for("masks", _reporter("Loading PyTorch", emit))
+            import_for("texts", _reporter("Loading what reads texts", emit))
         from napari_sam.inference.text_ranking import TextRanker
         from napari_sam.model.clip import load_clip
 
-        clip = task.clip
         key = (clip, weights_mark(clip, "clip")) if isinstance(clip, str) else clip
         if self._ranker is None or key != self._clip:
             if isinstance(clip, str):

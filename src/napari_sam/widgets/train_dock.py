@@ -329,7 +329,7 @@ def _outcome(what: Saved) -> str:
     before, after = record.before, record.after
     if before is None or after is None:
         return f"{begin}; no image was held out, so nothing was measured. Card: {what.card}"
-    if after == before:
+    if not record.gained:
         return (
             f"{begin}, but nothing scored better than {record.base} on the held-out images, so it is the same: "
             f"add images or take more time. Card: {what.card}"

@@ -12,8 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from napari_sam.batch import object_scale, segment_zarr, segmenters
-from napari_sam.batch.object_scale import usual_object_size
+from napari_sam.batch import segment_zarr, segmenters
 from napari_sam.batch.segmenters import ModelChoice
 from napari_sam.batch.tiles import plan_tiles
 from napari_sam.config.auto import AutoSettings
@@ -25,6 +24,8 @@ from napari_sam.io.large_image import LazyPlane, open_large_image
 from napari_sam.model.object_head import ObjectMaps
 from napari_sam.model.sam import Sam
 from napari_sam.ops.label_image import masks_to_labels
+from napari_sam.pipeline import object_scale
+from napari_sam.pipeline.object_scale import usual_object_size
 from threshold_segmenter import read_labels, run, write_zarr
 
 AUTO = AutoSettings(points="objects", pred_iou_thresh=0.0, stability_score_thresh=0.0, min_area=1, overlap="score")
@@ -161,7 +162,7 @@ def test_few_places_are_looked_at_and_damaged_ones_left_out(
     choice = ModelChoice(name="cells", checkpoint="", device="cpu", precision="", fingerprint=model.fingerprint)
 
     def size(*planes: LazyPlane, auto: AutoSettings = AUTO) -> float:
-        return usual_object_size(choice, auto, AS_IT_IS, planes, tiles)
+        return usual_object_size(choice.load, auto, AS_IT_IS, planes, [tile.box for tile in tiles])
 
     assert size(plane) == pytest.approx(SIZES[LARGE], rel=0.01)
     assert 0 < len(shapes) <= 5
