@@ -100,8 +100,8 @@ def text_step(session: TextSession) -> str:
     return "Drag the line in the histogram or edit the texts, which acts at once; Refine corrects an object by clicks."
 
 
-def train_step(running: bool, paired: bool, listed: bool, learnt: str) -> str:
-    """Say what to do next in SAM Train, where a pair may be chosen, data listed, and a model may have come of it."""
+def train_step(running: bool, opened: bool, paired: bool, listed: bool, learnt: str) -> str:
+    """Say what to do next in SAM Train: is an image open, a pair chosen, data listed, and what model came of it."""
     if running:
         return "Go on working meanwhile; Stop keeps the best weights so far."
     if learnt:
@@ -110,7 +110,9 @@ def train_step(running: bool, paired: bool, listed: bool, learnt: str) -> str:
         return "Press Start."
     if paired:
         return "Press Add layers to learn from the chosen image and its labels, or add a folder."
-    return "Open an image and label some of its objects, completely if you can; or press Add folder…"
+    if opened:
+        return "Label objects of the image, all of them if you can, and choose the labels below; or press Add folder…"
+    return "Open an image and label its objects, all of them if you can; or press Add folder…"
 
 
 def batch_step(running: bool, plan: Plan | None, located: bool) -> str:
@@ -128,9 +130,9 @@ def batch_step(running: bool, plan: Plan | None, located: bool) -> str:
     return "Press Go on to do the rest." if plan.done < plan.tiles else "All is done: press Open result."
 
 
-def strange_image(model: str | Sam) -> str:
+def strange_image(model: str | Sam, instead: str = "a box around the object") -> str:
     """Say that a model seems not to know an image, and what to try."""
-    return f"`{_name(model)}` may not know this kind of image: try a box around the object, or another model."
+    return f"`{_name(model)}` may not know this kind of image: try {instead}, or another model."
 
 
 def _name(model: str | Sam) -> str:

@@ -283,9 +283,10 @@ class TrainDock(Dock):
         self._show_next_step()
 
     def _show_next_step(self, _layer: Layer | None = None) -> None:
-        paired = self._images.chosen is not None and self._labels.chosen is not None
+        opened = self._images.chosen is not None
+        paired = opened and self._labels.chosen is not None
         learnt = self._result.name if self._result is not None else ""
-        self._reporter.guide(train_step(self._runner.running, paired, bool(self.data), learnt))
+        self._reporter.guide(train_step(self._runner.running, opened, paired, bool(self.data), learnt))
 
     def _on_estimate(self, found: Estimate | BaseException) -> None:
         if isinstance(found, Estimate):
