@@ -12,7 +12,7 @@ import pytest
 from qtpy.QtCore import QEvent, QPoint, Qt
 from qtpy.QtGui import QHelpEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QDockWidget, QLabel, QMainWindow, QScrollArea, QToolTip
+from qtpy.QtWidgets import QApplication, QDockWidget, QLabel, QMainWindow, QScrollArea, QTabBar, QToolTip
 
 from napari_sam.widgets.form_parts import Sentence, make_combo, make_sentence
 
@@ -56,6 +56,8 @@ def test_docks_come_as_tabs(make_napari_viewer: Callable[..., Any]) -> None:
     frame, window = first.parent(), viewer.window._qt_window
     assert isinstance(window, QMainWindow)
     assert {dock.parent() for dock in others} <= set(window.tabifiedDockWidgets(frame))
+    titles = {bar.tabText(i) for bar in window.findChildren(QTabBar) for i in range(bar.count())}
+    assert titles >= set(DOCKS)
     assert first.visibleRegion().isEmpty()
     assert not others[-1].visibleRegion().isEmpty()
 

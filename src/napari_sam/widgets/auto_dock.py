@@ -17,7 +17,7 @@ from napari_sam.io.mask_entries import left_out
 from napari_sam.io.mask_files import read_mask_entries, write_masks
 from napari_sam.ops.mask_record import MaskRecord
 from napari_sam.widgets.auto_form import AutoForm
-from napari_sam.widgets.auto_keys import key_actions
+from napari_sam.widgets.auto_keys import key_actions, last_step
 from napari_sam.widgets.auto_session import AutoSession
 from napari_sam.widgets.auto_summary import count_text, result_text
 from napari_sam.widgets.bindings import AUTO_BINDINGS, KeyBindings
@@ -38,7 +38,6 @@ from napari_sam.widgets.view_region import draw_region, show_plane
 
 if TYPE_CHECKING:
     from napari_sam.model.sam import Sam
-    from napari_sam.widgets.object_board import ObjectBoard
     from napari_sam.widgets.prompt_dock import PromptDock
 
 __all__ = ["AutoDock"]
@@ -75,7 +74,7 @@ class AutoDock(ImageDock):
         choices = self._images, self._shapes, self._targets
         actions = key_actions(self, self._board, self._tools, self._reporter.guarded)
         keys = self._bind_keys(actions, AUTO_BINDINGS)
-        self._layer_undo = LayerUndo(partial(_last_step, self._board), actions["undo"], actions["redo"])
+        self._layer_undo = LayerUndo(partial(last_step, self._board), actions["undo"], actions["redo"])
         self._end = at_end(_let_go, self._tools, keys, self._layer_undo, choices, self._session)
         self._connect()
         if (image := first_image(napari_viewer)) is not None:
@@ -378,10 +377,6 @@ class AutoDock(ImageDock):
 
 def _is_drawing(layer: Layer) -> bool:
     return isinstance(layer, Shapes) and not is_prompt_layer(layer)
-
-
-def _last_step(board: ObjectBoard) -> object:
-    return board.sheet.history.last if board.sheet is not None else None
 
 
 def _let_go(
