@@ -25,11 +25,11 @@ import zarr
 
 import napari_sam as ns
 from harness import describe_machine
-from napari_sam.batch.brightness import stack_normalization
 from napari_sam.batch.tiles import plan_tiles
 from napari_sam.config.auto import load_auto_settings
 from napari_sam.config.batch import BatchSettings
 from napari_sam.data.synthetic import synthetic_sample
+from napari_sam.inference.brightness import stack_normalization
 from napari_sam.io.large_image import open_large_image
 from napari_sam.ops.label_image import label_records
 from napari_sam.ops.selection import select_records

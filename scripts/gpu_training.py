@@ -119,9 +119,9 @@ def run(options: argparse.Namespace) -> None:
 def settings(options: argparse.Namespace, start: str) -> TrainingConfig:
     """Return the settings of the runs; `make weights` trains with the same ones."""
     changes = {"minutes": options.minutes, "batch": options.batch, "workers": options.workers, "steps": options.steps}
-    changes |= {"architecture": NEXT, "lr": options.lr, "start": start, "data": ("pack",), "save_every": 500}
+    changes |= {"lr": options.lr, "start": start, "data": ("pack",), "save_every": 500}
     changes |= {"precision": "bfloat16" if options.device == "cuda" else "float32"}
-    return load_training_config(None, changes, "cells")
+    return load_training_config(None, changes, NEXT)
 
 
 def write_start(file: Path, weights: Path, lite: Path | None) -> None:

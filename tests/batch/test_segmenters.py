@@ -13,12 +13,12 @@ import torch
 import zarr
 
 from napari_sam.batch import segmenters, text_segmenter
-from napari_sam.batch.brightness import stack_normalization
 from napari_sam.batch.segmenters import AutoSegmenter, ModelChoice, PromptSegmenter, open_segmenter
 from napari_sam.batch.tiles import plan_tiles
 from napari_sam.config.auto import AutoSettings
 from napari_sam.config.batch import BatchSettings
 from napari_sam.errors import InputError
+from napari_sam.inference.brightness import stack_normalization
 from napari_sam.inference.mask_generator import AutomaticMaskGenerator
 from napari_sam.inference.normalization import resolve_normalization
 from napari_sam.inference.predictor import Predictor
@@ -200,7 +200,7 @@ def test_texts_of_a_table_say_what_its_objects_are(named: tuple[Sam, Clip], tmp_
             with pytest.raises(InputError, match="begun with prompts"):
                 job(source, tmp_path / "out.zarr", **given)
         job(source, tmp_path / "out.zarr", restart=bool(seen), **given)
-        expected, _ = segment_each(predictor, group_prompts(read_prompt_table(table), image.shape))
+        expected, _ = segment_each(predictor, group_prompts(read_prompt_table(table, image.shape).rows, image.shape))
         np.testing.assert_array_equal(read_labels(tmp_path / "out.zarr"), expected)
         seen.append(expected)
     table.write_text(TABLE.replace("9,text,,,,,,,,{0}\n", "").format(""))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import roifile
+import tifffile
+import zarr
 from PIL import Image
 from pycocotools import mask as coco_mask
 
@@ -16,7 +19,9 @@ from napari_sam.cli.main import main
 from napari_sam.config.auto import AUTO_PRESETS
 from napari_sam.io.images import read_image
 from napari_sam.io.label_numbers import read_labels
+from napari_sam.io.large_image import open_large_image
 from napari_sam.io.mask_files import read_masks
+from napari_sam.pipeline.auto_segment import AutoResult
 
 CENTRES = ((30, 30), (30, 90), (85, 60))
 # whatever the presets and the weights are, something is found
@@ -46,6 +51,19 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
     assert status == 0, captured.err
     assert captured.err == ""  # it is no terminal
     return json.loads(captured.out)
+
+
+def test_exports_have_micrometres_where_the_image_says_how_large_pixels_are(folder, capsys):
+    size = {"PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.5, "PhysicalSizeYUnit": "µm"}
+    tifffile.imwrite("cells.ome.tif", np.asarray(Image.open("cells.png")), metadata={"axes": "YX", **size})
+    run(capsys, "cells.ome.tif", "-o", "labels.tif", *EASY, "--export", "a.csv", "--export", "a.geojson")
+    rows = list(csv.DictReader(Path("a.csv").read_text().splitlines()))
+    assert rows
+    for row in rows:
+        assert float(row["area_um2"]) == float(row["area"]) / 4
+        assert float(row["perimeter_um"]) == pytest.approx(float(row["perimeter"]) / 2)
+    first = json.loads(Path("a.geojson").read_text())["features"][0]["properties"]["measurements"]
+    assert first["area_um2"] == first["area"] / 4
 
 
 def test_labels_and_every_export_tell_the_same(folder, capsys):
@@ -124,15 +142,63 @@ def test_a_plane_or_all_planes_of_a_stack(folder, capsys):
 
 
 def test_a_plane_that_fails_is_named_and_the_rest_done(folder, capsys):
-    stack = np.load("stack.npy").astype(float)
-    stack[1, 3, 3] = np.nan
-    np.save("stack.npy", stack)
-    assert main(["auto", "stack.npy", "-o", "all.npy", *EASY, "--plane", "all"]) == 1
+    zarr.create_array("stack", data=np.load("stack.npy"), chunks=(1, 120, 130))
+    Path("stack/c/1/0").mkdir(parents=True, exist_ok=True)  # a chunk of zeros is none
+    Path("stack/c/1/0/0").write_bytes(b"nonsense")
+    assert main(["auto", "stack", "-o", "all.npy", *EASY, "--plane", "all"]) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith("Plane 1 was left out:")
     assert captured.err.count("\n") == 1
     labels = np.load("all.npy")
     assert [plane.any() for plane in labels] == [True, False, True]
+
+
+@pytest.fixture
+def searches(monkeypatch) -> list[dict[str, Any]]:
+    """How each plane is looked at, instead of looking."""
+    asked: list[dict[str, Any]] = []
+
+    def search(generator, image, **how):
+        asked.append({**how, "size": generator.settings.object_size, "shape": image.shape})
+        return AutoResult(labels=np.ones(image.shape[:2], np.int32), records=[], features={})
+
+    monkeypatch.setattr("napari_sam.pipeline.auto_segment.auto_segment", search)
+    return asked
+
+
+def test_brightness_and_size_are_those_of_the_whole_stack_whichever_plane_is_asked_for(folder, capsys, searches):
+    stack = np.load("stack.npy").astype(np.uint16) * 10
+    stack[1] = np.random.default_rng(0).integers(0, 5, stack.shape[1:])  # all but empty
+    np.save("stack.npy", stack)
+    run(capsys, "stack.npy", "-o", "all.tif", "--plane", "all")
+    for plane in range(3):
+        run(capsys, "stack.npy", "-o", f"{plane}.tif", "--plane", str(plane))
+    assert len(searches) == 6
+    assert len({each["normalization"] for each in searches}) == 1
+    assert searches[0]["normalization"].high[0] > 1000
+    assert len({each["size"] for each in searches}) == 1
+    assert searches[0]["size"] > 0
+
+
+@pytest.mark.parametrize("output", ["labels.zarr", "labels.tif", "labels.png"])
+def test_labels_have_the_pixel_size_of_the_image(folder, capsys, searches, output):
+    about = {"axes": "CYX", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5}
+    tifffile.imwrite("a.ome.tif", np.zeros((2, 20, 30), np.uint16), ome=True, metadata=about)
+    assert main(["auto", "a.ome.tif", "-o", output]) == 0
+    capsys.readouterr()
+    level = open_large_image(output).levels[0]
+    assert level.scale == pytest.approx((0.5, 0.25), rel=1e-4)
+    assert level.units == ("micrometer", "micrometer")
+
+
+def test_nan_is_said_once_for_a_whole_stack(folder, capsys, searches):
+    stack = np.load("stack.npy").astype(np.float32)
+    stack[:, :, 100:] = np.nan
+    np.save("stack.npy", stack)
+    assert main(["auto", "stack.npy", "-o", "all.tif", "--plane", "all"]) == 0
+    assert capsys.readouterr().err == (
+        "Some pixels are NaN or infinite: they count as missing, are shown black and never labelled.\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -167,7 +233,7 @@ def test_a_plane_that_fails_is_named_and_the_rest_done(folder, capsys):
         (["--checkpoint", "gone.pth"], "gone.pth"),
         (["--device", "toaster"], "device"),
         (["-o", "labels.gif"], ".tif"),
-        (["-o", "cells.png"], "replace the image"),
+        (["-o", "cells.png"], "replace the input"),
         (["-o", "gone/labels.png"], "no folder"),
     ],
 )

@@ -27,7 +27,7 @@ def base(tiny_spec_cell, monkeypatch, tmp_path) -> Path:
     """Weights of a tiny model that counts as the architecture `cells`."""
     spec = dataclasses.replace(tiny_spec_cell, architecture="cells")
     monkeypatch.setitem(SPECS, "cells", spec)
-    monkeypatch.setenv("NAPARI_SAM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NAPARI_SAM_DATA", str(tmp_path / "data"))
     return export_model(build_from_spec(spec, seed=1), tmp_path / "base.safetensors")[0]
 
 
@@ -63,7 +63,7 @@ def test_a_fine_tuned_model_is_in_the_list(base, data, capsys):
 def test_a_folder_of_held_out_images_may_be_named(base, data, capsys):
     run_finetuning(str(base), "all", [data], name="blobs", test=data, overrides=QUICK)
     assert "One click: 0." in capsys.readouterr().out
-    assert "of 4 held-out images" in next((data.parent / "cache").rglob("blobs.md")).read_text()
+    assert "of 4 held-out images" in next((data.parent / "data").rglob("blobs.md")).read_text()
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_mistakes_are_told_before_anything_is_trained(base, data, changes, messa
     with pytest.raises(InputError, match=message) as caught:
         run_finetuning(**arguments)
     assert "\n" not in str(caught.value)
-    assert not (data.parent / "cache" / "models" / "user_models.json").exists()
+    assert not (data.parent / "data" / "models" / "user_models.json").exists()
 
 
 def test_export_tells_the_files_it_wrote(base, tmp_path):

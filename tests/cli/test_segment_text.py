@@ -19,7 +19,7 @@ from napari_sam.model.clip import build_clip
 
 @pytest.fixture
 def picture(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_sam.model.clip.load_clip", lambda name, device: ColourClip(["red", "blue"]))
+    monkeypatch.setattr("napari_sam.model.clip.load_clip", lambda name, device, progress: ColourClip(["red", "blue"]))
     Image.fromarray(discs()[0]).save(tmp_path / "discs.png")
     return tmp_path / "discs.png"
 

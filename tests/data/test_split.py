@@ -84,3 +84,10 @@ def test_planes_and_pictures_of_a_real_folder(tmp_path):
     train, held = split_samples(samples, 0.25, seed=3)
     assert sorted(origins(train) | origins(held)) == sorted(f"n{i}" for i in range(12))
     assert held[0].image.shape == (40, 50, 3)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_of_ten_images_at_least_three_are_held_out(seed):
+    for share in (0.01, 0.2):
+        assert held_out([f"image-{i}" for i in range(10)], share, seed).sum() >= 3
+    assert held_out([f"image-{i}" for i in range(9)], 0.01, seed).sum() >= 1

@@ -149,13 +149,14 @@ def test_a_stopped_filling_goes_on_where_it_was(tiny_cell_model, encoded):
     image = Watched(IMAGE)
     picture = picture_with_store(tiny_cell_model, image, signature=image.signature)
     for event in embed_image(tiny_cell_model, picture):
-        if event.encoded == 7:
+        if event.encoded >= 7:  # windows are encoded as many at once as there are cores
             break
-    assert sum(encoded) == 7
+    stopped = event.encoded
+    assert sum(encoded) == stopped < 12
     events = list(embed_image(tiny_cell_model, picture))
     total = sum(map(len, list_blocks(picture.store.lattice, [0, 1, 2])))
     assert events[-1].done == events[-1].total == total == sum(encoded)
-    assert events[-1].encoded == total - 7
+    assert events[-1].encoded == total - stopped
     assert list(embed_image(tiny_cell_model, picture))[-1].encoded == 0
     image.state["all"] = 1
     assert list(embed_image(tiny_cell_model, picture, levels=[1]))[-1].encoded > 0

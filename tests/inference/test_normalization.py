@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from napari_sam.errors import InputError
-from napari_sam.inference.normalization import Normalization, apply_normalization, resolve_normalization
+from napari_sam.inference.normalization import (
+    Normalization,
+    apply_normalization,
+    missing_pixels,
+    resolve_normalization,
+)
 
 RNG = np.random.default_rng(0)
 GRAY = (RNG.random((40, 50)) * 200 + 20).astype(np.uint8)
@@ -56,12 +61,64 @@ def test_16_bit_colour_is_stretched_together():
     assert 120 <= rgb[..., 1].max() <= 135
 
 
-def test_other_channels_are_stretched_each_and_averaged():
+def test_two_chosen_channels_are_stretched_each_and_averaged():
     image = np.stack([GRAY.astype(np.float32), GRAY.astype(np.float32) * 1000], axis=-1)
-    rgb = look(image)
+    rgb = look(image, channels=(0, 1))
     assert np.abs(rgb.astype(int) - look(GRAY).astype(int)).max() <= 1
-    recorded = resolve_normalization(image)
+    recorded = resolve_normalization(image, channels=(0, 1))
     assert len(recorded.low) == 2
+
+
+@pytest.mark.parametrize("count", [2, 4, 5])
+@pytest.mark.parametrize("where", [0, -1])
+def test_of_other_channels_the_one_with_most_signal_is_looked_at_and_said(count, where):
+    rows, cols = np.mgrid[:120, :150]
+    spots = 3000 * np.exp(-((rows % 30 - 15) ** 2 + (cols % 30 - 15) ** 2) / 30)
+    image = RNG.normal(500, 100, (120, 150, count))
+    image[..., :] += np.linspace(0, 200, 150)[:, None]  # uneven light is no signal
+    image[..., where] = spots + RNG.normal(500, 60, rows.shape)
+    image = image.clip(0).astype(np.uint16)
+    with pytest.warns(UserWarning, match="most signal"):
+        recorded = resolve_normalization(image)
+    assert recorded.channels == (where % count,)
+    np.testing.assert_array_equal(apply_normalization(image, recorded), look(image[..., where]))
+
+
+def test_a_fourth_channel_that_is_the_same_everywhere_is_left_out():
+    image = np.dstack([RNG.integers(0, 4000, (20, 30, 3)), np.full((20, 30), 65535)]).astype(np.uint16)
+    np.testing.assert_array_equal(look(image), look(image[..., :3]))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_missing_values_are_black_and_do_not_decide_the_brightness(value, dtype):
+    image = GRAY.astype(dtype)
+    want = look(image[:, :40])
+    image[:, 40:] = value
+    with pytest.warns(UserWarning, match="NaN or infinite"):
+        rgb = look(image)
+    np.testing.assert_array_equal(rgb[:, :40], want)
+    assert not rgb[:, 40:].any()
+    missing = missing_pixels(image)
+    assert missing is not None
+    assert (missing == (np.arange(50) >= 40)).all()
+
+
+def test_an_image_without_any_value_is_black():
+    with pytest.warns(UserWarning, match="NaN or infinite"):
+        assert not look(np.full((4, 4), np.nan)).any()
+
+
+def test_a_pixel_is_missing_where_no_channel_that_is_looked_at_has_a_value():
+    image = np.ones((2, 2, 2))
+    image[0, 0, 0] = image[1] = np.nan
+    missing = missing_pixels(image)
+    assert missing is not None
+    assert missing.tolist() == [[False, False], [True, True]]
+    missing = missing_pixels(image, (0,))
+    assert missing is not None
+    assert missing.tolist() == [[True, False], [True, True]]
+    assert missing_pixels(np.ones((2, 2))) is None
 
 
 def test_channels_can_be_chosen():
@@ -107,8 +164,6 @@ def test_constant_images_work(value):
 @pytest.mark.parametrize(
     ("image", "says"),
     [
-        (np.full((4, 4), np.nan), "NaN"),
-        (np.array([[0.0, np.inf]]), "NaN or infinite"),
         (np.zeros((0, 5)), "empty"),
         (np.zeros((4, 4, 0)), "empty"),
         (np.zeros(7), "shape"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from hypothesis import given, strategies as st
 
 from napari_sam.config.auto import AutoSettings
 from napari_sam.inference import mask_generator, survey
+from napari_sam.inference.lattice import Lattice
 from napari_sam.inference.mask_generator import AutomaticMaskGenerator
 from napari_sam.inference.scene import Scene
 from napari_sam.inference.survey import Survey, fitting_level, split_region, survey_windows
@@ -30,16 +33,16 @@ def image():
 @pytest.fixture
 def bright_objects(monkeypatch):
     """The object head sees an object wherever the image is bright."""
-    seen = []
+    mine = threading.local()  # windows are looked at by several threads
     encode = Sam.encode
 
     def keep(self, pixels):
         several = [pixels] if isinstance(pixels, torch.Tensor) else pixels
-        seen[:] = [F.pad(p, (0, 64 - p.shape[-1], 0, 64 - p.shape[-2])) for p in several]
+        mine.seen = [F.pad(p, (0, 64 - p.shape[-1], 0, 64 - p.shape[-2])) for p in several]
         return encode(self, pixels)
 
     def find(self, embedding):
-        bright = F.avg_pool2d(torch.cat(seen)[:, 0] / 255, 2)
+        bright = F.avg_pool2d(torch.cat(mine.seen)[:, 0] / 255, 2)
         return ObjectMaps(foreground=bright * 20 - 2, middle=torch.logit(bright.clamp(0.001, 0.999)), diameter=bright)
 
     monkeypatch.setattr(Sam, "encode", keep)
@@ -121,12 +124,22 @@ def test_the_scale_fits_the_size_of_the_objects(diameter, level):
 def test_windows_cover_the_region_and_lie_in_it():
     for shape, level in (((150, 160), 0), ((40, 200), 0), ((150, 160), -1), ((300, 280), 1)):
         seen = np.zeros(shape, int)
-        for window in survey_windows(shape, 64, level):
-            assert window.row >= 0 <= window.col
-            assert window.row + window.height <= shape[0]
-            assert window.col + window.width <= shape[1]
-            seen[window.slices] += 1
-        assert seen.min() >= 1
+        for lattice in (False, True):
+            seen[:] = 0
+            windows = survey_windows(shape, 64, level, lattice=lattice)
+            for window in windows:
+                assert window.row >= 0 <= window.col
+                assert window.row + window.height <= shape[0]
+                assert window.col + window.width <= shape[1]
+                seen[window.slices] += 1
+            assert seen.min() >= 1
+            assert len({(window.height, window.width) for window in windows}) == 1
+
+
+def test_an_embedding_on_disk_is_of_a_window_that_a_survey_looks_through(tiny_cell_model):
+    sites = Lattice(tiny_cell_model.spec, (150, 160))
+    assert all(sites.find(window) for window in survey_windows((150, 160), 64, 0, lattice=True))
+    assert len(survey_windows((150, 160), 64, 0)) < len(survey_windows((150, 160), 64, 0, lattice=True))
 
 
 def test_small_objects_are_surveyed_again_from_nearby(tiny_cell_model, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import zarr
 
 from data_folders import write_ome_zarr
 from napari_sam.errors import InputError
+from napari_sam.io.images import read_image
 from napari_sam.io.large_image import list_wells, open_large_image
+from napari_sam.io.stacks import open_stack
 from zarr_servers import http_server
 
 IMAGE = np.random.default_rng(0).integers(0, 4000, (2, 3, 4, 40, 50)).astype(np.uint16)  # t, c, z, y, x
@@ -189,3 +192,48 @@ def test_no_pixels(tmp_path):
     zarr.create_array(str(tmp_path / "a.zarr"), shape=(0, 4), dtype="u1")
     with pytest.raises(InputError, match="an image has pixels"):
         open_large_image(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("axes", ["CZYX", "zcyx", "ZYXC", "XYZC"])
+@pytest.mark.parametrize("kind", ["ome", "plain"])
+def test_axes_in_any_case_and_order_and_null_transformations(tmp_path, axes, kind):
+    values = IMAGE[0].transpose(["czyx".index(axis) for axis in axes.lower()])
+    place = tmp_path / "well_A1"  # no .zarr in its name
+    if kind == "ome":
+        group = zarr.open_group(str(place), mode="w", zarr_format=2)
+        group.create_array("0", data=values)
+        dataset = {"path": "0", "coordinateTransformations": [None, {"type": "identity"}]}
+        entry = {"axes": [{"name": axis} for axis in axes], "datasets": [dataset], "coordinateTransformations": None}
+        group.attrs.update({"multiscales": [entry], "omero": {"channels": [None]}})
+    else:
+        zarr.create_array(str(place), data=values, dimension_names=tuple(axes))
+    with zipfile.ZipFile(tmp_path / "packed.ZIP", "w") as archive:
+        for file in sorted(place.rglob("*")):
+            if file.is_file():
+                archive.write(file, file.relative_to(place))
+    for location in (place, tmp_path / "packed.ZIP"):
+        assert open_large_image(location).stacked == ("z",)
+        np.testing.assert_array_equal(read_image(location, (2,)), np.moveaxis(IMAGE[0, :, 2], 0, -1))
+        assert open_stack(location).planes == [(z,) for z in range(4)]
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("kind", ["ome.tif", "imagej", "npy", "planar"])
+def test_channels_are_channels_in_every_kind_of_file(tmp_path, kind, count):
+    pixels = np.random.default_rng(0).integers(0, 4000, (20, 30, count)).astype(np.uint16)
+    path = tmp_path / "a.tif"
+    first = np.moveaxis(pixels, -1, 0)
+    if kind == "npy":
+        path = tmp_path / "a.npy"
+        np.save(path, pixels)
+    elif kind == "imagej":
+        tifffile.imwrite(path, first, imagej=True, metadata={"axes": "CYX"})
+    elif kind == "planar":
+        how = {"extrasamples": ["unspecified"] * (count - 3)} if count > 3 else {}
+        colours = "rgb" if count >= 3 else "minisblack"
+        tifffile.imwrite(path, first, photometric=colours, planarconfig="separate", **how)
+    else:
+        tifffile.imwrite(path, first, ome=True, metadata={"axes": "CYX"})
+    np.testing.assert_array_equal(read_image(path), pixels)
+    assert open_stack(path, one=True).planes == [()]
+    np.testing.assert_array_equal(open_large_image(path).plane(channels=(1,))[..., 0], pixels[..., 1])

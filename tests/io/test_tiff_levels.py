@@ -17,8 +17,9 @@ def test_imagej(tmp_path):
     path = str(tmp_path / "a.tif")
     about = {"axes": "ZCYX", "spacing": 2.0, "unit": "um"}
     tifffile.imwrite(path, STACK, imagej=True, metadata=about, resolution=(4.0, 2.0))
-    axes, (level,), _ = read_tiff_levels(path)
-    assert axes == ("z", "c", "y", "x")
+    record = read_tiff_levels(path)
+    (level,) = record.levels
+    assert record.axes == ("z", "c", "y", "x")
     assert level.scale == (2.0, 1.0, 0.5, 0.25)
     assert level.units == ("micrometer", "", "micrometer", "micrometer")
     np.testing.assert_array_equal(level.array[1, :, 5:9, 3:], STACK[1, :, 5:9, 3:])
@@ -35,12 +36,13 @@ def test_ome_tiff(tmp_path):
         "Channel": {"Name": ["DAPI", "GFP"]},
     }
     tifffile.imwrite(path, STACK, ome=True, metadata=about)
-    axes, (level,), names = read_tiff_levels(path)
-    assert axes == ("z", "c", "y", "x")
+    record = read_tiff_levels(path)
+    (level,) = record.levels
+    assert record.axes == ("z", "c", "y", "x")
     assert level.scale == (1.5, 1.0, 0.5, 250.0)
     assert level.pixel_size(2) == 0.5
     assert level.pixel_size(3) == 0.25
-    assert names == ("DAPI", "GFP")
+    assert record.channel_names == ("DAPI", "GFP")
     np.testing.assert_array_equal(level.array[...], STACK)
 
 
@@ -50,8 +52,9 @@ def test_a_pyramid_of_a_slide(tmp_path):
     with tifffile.TiffWriter(path) as writer:
         writer.write(PICTURE, subifds=1, resolution=(20000, 20000), **how)
         writer.write(PICTURE[::4, ::4], subfiletype=1, resolution=(5000, 5000), **how)
-    axes, levels, _ = read_tiff_levels(path)
-    assert axes == ("y", "x", "c")
+    record = read_tiff_levels(path)
+    levels = record.levels
+    assert record.axes == ("y", "x", "c")
     assert [level.scale for level in levels] == [(0.5, 0.5, 1.0), (2.0, 2.0, 1.0)]
     assert [level.translation for level in levels] == [(0.0, 0.0, 0.0), (0.75, 0.75, 0.0)]
     assert levels[0].array.chunks[:2] == (64, 64)
@@ -62,8 +65,8 @@ def test_a_pyramid_of_a_slide(tmp_path):
 def test_axes_without_a_meaning_and_axes_given(tmp_path):
     path = str(tmp_path / "a.tif")
     tifffile.imwrite(path, STACK, photometric="minisblack")
-    assert read_tiff_levels(path)[0] == ("z", "t", "y", "x")
-    assert read_tiff_levels(path, ("t", "c", "y", "x"))[0] == ("t", "c", "y", "x")
+    assert read_tiff_levels(path).axes == ("z", "t", "y", "x")
+    assert read_tiff_levels(path, ("t", "c", "y", "x")).axes == ("t", "c", "y", "x")
     with pytest.raises(InputError, match="axes y, x"):
         read_tiff_levels(path, ("y", "x"))
 
@@ -71,7 +74,7 @@ def test_axes_without_a_meaning_and_axes_given(tmp_path):
 def test_a_printers_resolution_is_no_pixel_size(tmp_path):
     path = str(tmp_path / "a.tif")
     tifffile.imwrite(path, STACK[0, 0], resolution=(72, 72), resolutionunit="INCH")
-    assert read_tiff_levels(path)[1][0].scale == (1.0, 1.0)
+    assert read_tiff_levels(path).levels[0].scale == (1.0, 1.0)
 
 
 def test_what_is_no_tiff(tmp_path):
@@ -90,3 +93,26 @@ def test_a_compression_that_needs_a_package(tmp_path, monkeypatch):
     monkeypatch.setattr(type(tifffile.TIFF.DECOMPRESSORS), "__contains__", lambda _, number: number == 1)
     with pytest.raises(InputError, match=r"ADOBE_DEFLATE.*imagecodecs"):
         read_tiff_levels(path)
+
+
+@pytest.mark.parametrize("compression", ["lzw", "deflate", "jpeg", "zstd", "packbits", "jpeg2000", "webp", "lzma"])
+def test_common_compressions_come_with_a_plain_install(tmp_path, compression):
+    path = str(tmp_path / "a.tif")
+    lossless = compression not in ("jpeg", "webp", "jpeg2000")
+    tifffile.imwrite(path, PICTURE, photometric="rgb", tile=(64, 64), compression=compression)
+    read = read_tiff_levels(path).levels[0].array[...]
+    assert np.array_equal(read, PICTURE) if lossless else read.shape == PICTURE.shape
+
+
+def test_a_sample_is_alpha_only_where_the_file_says_so(tmp_path):
+    four = np.dstack([PICTURE, PICTURE[..., :1]])
+    for extra, alpha in (("unassalpha", 3), ("assocalpha", 3), ("unspecified", None)):
+        path = str(tmp_path / f"{extra}.tif")
+        tifffile.imwrite(path, four, photometric="rgb", extrasamples=[extra])
+        assert read_tiff_levels(path).alpha == alpha
+
+
+def test_planar_colours_are_channels(tmp_path):
+    path = str(tmp_path / "planar.tif")
+    tifffile.imwrite(path, np.moveaxis(PICTURE, -1, 0), photometric="rgb", planarconfig="separate")
+    assert read_tiff_levels(path).axes == ("c", "y", "x")

@@ -88,3 +88,67 @@ def test_any_history_can_be_walked_back_and_forth(seed):
         editor.redo()
         np.testing.assert_array_equal(labels, state)
     assert editor.redo() is None
+
+
+def test_what_was_painted_since_stays():
+    labels = np.zeros((50, 50), np.int32)
+    editor = LabelEditor(labels)
+    editor.commit(square(20), np.s_[10:30, 10:30])
+    labels[12:18, 12:18] = 7  # another cell, over a part of the object
+    labels[25:28, 25:28] = 0  # erased
+    labels[40:42, 40:42] = 1  # the object is drawn larger
+    editor.undo()
+    assert (labels == 7).sum() == 36
+    assert (labels == 1).sum() == 4
+    labels[20:22, 20:22] = 8  # painted before redo
+    editor.redo()
+    assert (labels == 7).sum() == 36
+    assert (labels == 8).sum() == 4
+    assert not labels[25:28, 25:28].any()
+    assert (labels[10:30, 10:30] == 1).sum() == 400 - 36 - 9 - 4
+    editor.undo()
+    assert np.unique(labels).tolist() == [0, 1, 7, 8]
+    assert (labels == 1).sum() == 4
+
+
+class RefusingDisk:
+    """Labels whose last rows cannot be written."""
+
+    def __init__(self) -> None:
+        self.values = np.zeros((8, 8), np.int32)
+        self.shape, self.dtype = self.values.shape, self.values.dtype
+        self.full = False
+
+    def __getitem__(self, key):
+        return self.values[key]
+
+    def __setitem__(self, key, value):
+        if self.full and np.any(value):
+            raise InputError("full")
+        self.values[key] = value
+
+
+def test_what_the_disk_refuses_can_be_tried_again():
+    disk = RefusingDisk()
+    editor = LabelEditor(disk)
+    editor.commit(square(), np.s_[0:4, 0:4], label=3)
+    editor.undo()
+    disk.full = True
+    with pytest.raises(InputError, match="full"):
+        editor.redo()
+    with pytest.raises(InputError, match="full"):
+        editor.commit(square(), np.s_[4:8, 4:8])
+    assert not disk.values.any()
+    disk.full = False
+    assert editor.redo() is not None
+    assert (disk.values == 3).sum() == 16
+
+
+def test_an_edit_keeps_no_more_than_what_changed():
+    labels = np.zeros((2000, 2000), np.int32)
+    patch = np.zeros((2000, 2000), bool)
+    patch[700:710, 800:805] = True
+    edit = LabelEditor(labels).commit(patch, np.s_[0:2000, 0:2000])
+    held = (edit.changed, edit.before, edit.after)
+    assert sum(each.size for each in held) == 150
+    assert all(each.base is None or each.base.size <= 50 for each in held)

@@ -10,7 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
+from tests.model.test_lite_net import published
+
+from napari_sam.model.lite_net import fold_lite_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 SETS = ("dsb2018/train", "train_more/krd_wbc", "train_more/mushrooms", "dsb2018/val")
@@ -72,3 +77,14 @@ def test_an_arm_trains_without_the_kinds_left_out(pack, tmp_path):
     done = subprocess.run(command, check=True, env=environment(), cwd=ROOT, capture_output=True, text=True)
     assert "drawing: 2 images" in done.stderr  # of the four sets only dsb2018/train is neither left out nor held out
     assert (tmp_path / "drawing" / "model.safetensors").is_file()
+
+
+def test_published_features_are_folded_into_a_file(tmp_path):
+    state = published(seed=2)
+    torch.save(state, tmp_path / "published.pth")
+    command = [sys.executable, "scripts/lite_weights.py", str(tmp_path / "lite.safetensors")]
+    subprocess.run([*command, "--file", str(tmp_path / "published.pth")], check=True, env=environment(), cwd=ROOT)
+    found = load_file(tmp_path / "lite.safetensors")
+    expected = fold_lite_weights(state)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[key], expected[key].half()) for key in expected)

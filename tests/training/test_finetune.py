@@ -176,6 +176,21 @@ def test_it_stops_when_the_time_is_up(cell):
     assert sum(r.score is not None for r in reports) == 2
 
 
+@pytest.mark.parametrize("mode", ["decoder", "all"])
+def test_getting_ready_is_no_time_of_learning(cell, monkeypatch, mode):
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    learnt = []
+    for report in finetune(cell, [discs(0)], quick(mode, minutes=1), held_out=[discs(1), discs(2)]):
+        if report.loss is None:
+            assert report.learnt_for == 0
+            now[0] += 1000
+        elif report.stage == "training":
+            learnt.append((report.step, report.learnt_for))
+            now[0] += 25
+    assert learnt == [(1, 0.0), (2, 25.0), (3, 50.0), (4, 75.0)]
+
+
 def test_without_held_out_images_the_last_weights_stay(cell):
     before = weights(cell)
     reports = list(finetune(cell, [discs(0)], quick("all")))

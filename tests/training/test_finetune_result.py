@@ -69,3 +69,11 @@ def test_an_own_name_is_replaced_a_listed_one_is_not(model):
         with pytest.raises(InputError, match="not usable"):
             save_finetuned(model, name, record())
     assert [row.name for row in user_models()] == ["mine"]
+
+
+def test_the_card_says_when_nothing_was_gained(model):
+    before = record().before
+    same = dataclasses.replace(record(), after=before)
+    assert (same.gained, record().gained, record(scored=False).gained) == (False, True, True)
+    assert "Nothing was gained" in card_file(save_finetuned(model, "same", same)).read_text()
+    assert "Nothing was gained" not in card_file(save_finetuned(model, "better", record())).read_text()

@@ -180,11 +180,43 @@ def test_what_is_painted_by_hand_stays(dock: AutoDock) -> None:
     dock.set_filter(pred_iou_thresh=0.0)
     check(dock)
     assert len(dock.records) == 6  # the erased one stays away
-    dock.undo()
-    dock.wait_idle()
+
+
+def test_undo_and_redo_leave_what_was_painted_by_hand(dock: AutoDock) -> None:
+    layer, label, eaten = dock.labels_layer, label_of(dock, 70), label_of(dock, 80)
+    found = layer.data.copy()
+    layer.brush_size = 3
+    layer.selected_label = label
+    layer.paint((30, 4), label)  # makes it larger
+    layer.paint((26, 22), 50)  # over a part of another object
+    layer.fill((6, 6), 0)  # erases the first
+    drawn = layer.data.copy()
+    mine = drawn != found
+    dock.delete(label_of(dock, 90))
+    layer.paint((15, 45), 60)  # between two steps
+    between = layer.data.copy()
+    between[found == between] = 0  # what the run made goes
+    dock.undo()  # the deletion
     check(dock)
-    assert len(dock.records) == 6
-    assert 50 not in dock.objects
+    np.testing.assert_array_equal(layer.data[mine], drawn[mine])
+    assert (layer.data == 60).sum() == (between == 60).sum() > 0
+    dock.undo()  # the run
+    check(dock)
+    np.testing.assert_array_equal(layer.data, between)
+    assert set(dock.objects) == {label, 50, 60}
+    assert not dock._form.undo.isEnabled()
+    layer.paint((15, 5), 70)  # what is painted now does not end redo
+    late = layer.data == 70
+    dock.wait_idle()
+    dock.redo()
+    check(dock)
+    np.testing.assert_array_equal(layer.data == 70, late)
+    np.testing.assert_array_equal(layer.data[mine], drawn[mine])
+    assert eaten in dock.objects
+    dock.redo()
+    check(dock)
+    assert not layer.data[dock.viewer.layers["image"].data == 90].any()
+    np.testing.assert_array_equal(layer.data[mine], drawn[mine])
 
 
 def test_the_tools(dock: AutoDock) -> None:

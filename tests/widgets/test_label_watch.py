@@ -1,3 +1,5 @@
+"""What anyone else changed in a plane of labels is noticed, and where."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -8,7 +10,7 @@ import zarr
 from napari.components import ViewerModel
 
 from napari_sam.widgets import label_watch
-from napari_sam.widgets.label_watch import LabelWatch
+from napari_sam.widgets.label_watch import TILE, LabelWatch
 from napari_sam.widgets.plane import LabelPlane, current_plane
 
 
@@ -21,9 +23,7 @@ def plane_of(data: Any) -> LabelPlane:
 
 def test_an_empty_plane_is_as_expected() -> None:
     labels = plane_of(np.zeros((3, 8, 9), dtype=np.int32))
-    watch = LabelWatch()
-    assert watch.look(labels) is None
-    assert watch.next_label(labels) == 1
+    assert LabelWatch().look(labels) == ()
 
 
 def test_labels_that_were_there_are_found_once() -> None:
@@ -31,15 +31,10 @@ def test_labels_that_were_there_are_found_once() -> None:
     data[1, 2, 3], data[0, 0, 0] = 5, 8
     labels = plane_of(data)
     watch = LabelWatch()
-    found = watch.look(labels)
-    assert found is not None
-    np.testing.assert_array_equal(found, data[1])
-    assert found is not data[1]
-    assert watch.next_label(labels) == 9  # free in all planes
+    assert watch.look(labels) == ((0, 0, 8, 9),)
     labels[4:6, 4:6] = 9
-    watch.leave(labels, 9)
-    assert watch.look(labels) is None
-    assert watch.next_label(labels) == 10
+    watch.leave(labels)
+    assert watch.look(labels) == ()
 
 
 @pytest.mark.parametrize("how", ["paint", "array", "napari's undo", "replaced"])
@@ -49,10 +44,9 @@ def test_changes_by_others_are_noticed(how: str) -> None:
     watch.look(labels)
     labels.layer.selected_label = 3
     labels.layer.paint((1, 4, 4), 3)
-    watch.leave(labels, 3)
-    assert watch.look(labels) is None
+    watch.leave(labels)
+    assert watch.look(labels) == ()
     if how == "paint":
-        labels.layer.selected_label = 12
         labels.layer.paint((1, 4, 4), 12)
     elif how == "array":
         labels.layer.data[1, 4, 4] = 12
@@ -60,11 +54,19 @@ def test_changes_by_others_are_noticed(how: str) -> None:
         labels.layer.data = np.full((3, 8, 9), 12, dtype=np.int32)
     else:
         labels.layer.undo()
-    found = watch.look(labels)
-    assert found is not None
-    np.testing.assert_array_equal(found, labels.layer.data[1])
-    assert watch.next_label(labels) == (4 if how == "napari's undo" else 13)
+    assert watch.look(labels) == ((0, 0, 8, 9),)
     watch.close()
+
+
+def test_only_the_tiles_that_changed_are_found() -> None:
+    labels = plane_of(np.zeros((3, 2 * TILE + 5, 3 * TILE), dtype=np.int32))
+    watch = LabelWatch()
+    watch.leave(labels)
+    labels.layer.data[1, 3, 4] = 1
+    labels.layer.data[1, 2 * TILE + 1, TILE + 1] = 2
+    labels.layer.data[1, 2 * TILE + 1, -1] = 3
+    labels.layer.data[2, 3, 2 * TILE] = 4  # another plane
+    assert watch.look(labels) == ((0, 0, TILE, TILE), (2 * TILE, TILE, 2 * TILE + 5, 3 * TILE))
 
 
 @pytest.mark.parametrize("backend", ["zarr", "large"])
@@ -77,11 +79,13 @@ def test_painting_is_noticed_where_nothing_is_hashed(backend: str, monkeypatch: 
     labels = plane_of(data)
     watch = LabelWatch()
     watch.look(labels)
-    watch.leave(labels, 1)
-    assert watch.look(labels) is None
+    watch.leave(labels)
+    assert watch.look(labels) == ()
     labels.layer.selected_label = 4
-    labels.layer.paint((1, 4, 4), 4)
-    found = watch.look(labels)
-    assert found is not None
-    assert found.max() == 4
-    assert watch.next_label(labels) == 5
+    labels.layer.brush_size = 1
+    labels.layer.paint((1, 4, 5), 4)
+    labels.layer.paint((2, 1, 1), 4)
+    labels.layer.data_setitem((np.array([1, 1]), np.array([6, 7]), np.array([0, 2])), 5)
+    assert watch.look(labels) == ((4, 5, 5, 6), (6, 0, 8, 3))
+    watch.leave(labels)
+    assert watch.look(labels) == ()

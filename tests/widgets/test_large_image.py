@@ -21,6 +21,7 @@ from napari_sam.pipeline import large_planes
 from napari_sam.pipeline.replay import Replay, journal_images
 from napari_sam.widgets.brush_window import PAUSE
 from napari_sam.widgets.label_layers import add_labels_layer
+from napari_sam.widgets.label_shelf import remember_place
 from napari_sam.widgets.prompt_dock import PromptDock
 
 OpenDock = Callable[..., PromptDock]
@@ -103,9 +104,21 @@ def paint(layer: Labels, position: tuple[int, int], label: int) -> None:
 
 
 @pytest.fixture
-def ome(tmp_path: Path, small_is_large: None) -> list[Any]:
+def undecided(tmp_path: Path, small_is_large: None) -> list[Any]:
     """A small OME-Zarr pyramid that is treated as if it were large."""
     return write_ome(tmp_path / "slide.zarr")
+
+
+@pytest.fixture
+def into_images(labels_folder: Path) -> None:
+    """Somebody chose to have labels in their images."""
+    remember_place("inside")
+
+
+@pytest.fixture
+def ome(undecided: list[Any], into_images: None) -> list[Any]:
+    """The same, of somebody who chose to have labels in their images."""
+    return undecided
 
 
 def test_of_a_slide_only_windows_are_read(open_dock: OpenDock, labels_folder: Path) -> None:
@@ -119,7 +132,7 @@ def test_of_a_slide_only_windows_are_read(open_dock: OpenDock, labels_folder: Pa
     assert layer.multiscale
     assert layer.data[0].shape == (SIDE, SIDE)
     assert max(layer.data[-1].shape) <= 512
-    (kept,) = labels_folder.iterdir()
+    (kept,) = labels_folder.glob("*.zarr")
     assert str(kept) in dock.status
     assert kept.name.startswith("image-")
     box = dock._session.history.last.written[0].edit
@@ -133,9 +146,49 @@ def test_of_a_slide_only_windows_are_read(open_dock: OpenDock, labels_folder: Pa
         add_labels_layer(dock.viewer, dock.viewer.layers["image"], "in memory")
 
 
-def test_labels_lie_beside_an_ome_zarr_and_are_found_again(open_dock: OpenDock, ome: list[Any], tmp_path: Path) -> None:
+def test_nothing_is_written_into_an_image_unless_that_is_chosen(
+    open_dock: OpenDock, undecided: list[Any], tmp_path: Path
+) -> None:
+    dock = open_dock(undecided, multiscale=True)
+    dock.wait_idle()
+    assert dock.labels_place == "beside"
+    assert dock._form.place_row.isVisibleTo(dock)
+    assert "beside the image: choose where" in dock.status
+    before = sorted(tmp_path.joinpath("slide.zarr").rglob("*"))
+    assert click(dock, 40, 50) == 1
+    assert sorted(tmp_path.joinpath("slide.zarr").rglob("*")) == before
+    store = open_labels(tmp_path / "slide-labels.ome.zarr", NAME)
+    assert (np.asarray(store.array[...]) == 1).any()
+    assert len(store.levels) > 1
+    assert str(tmp_path / "slide-labels.ome.zarr") in dock.status
+    assert not dock._form.place_row.isVisibleTo(dock)  # there is nothing to choose any more
+    dock.viewer.close()
+
+    again = open_dock(undecided, multiscale=True)
+    again.wait_idle()
+    assert again.labels_layer is not None
+    assert click(again, 200, 300) == 2
+    again.set_labels_layer(None)
+    with pytest.raises(InputError, match="beside, inside"):
+        again.set_labels_place("elsewhere")
+    again._form.place.setCurrentIndex(1)
+    again._form.place.activated.emit(1)
+    assert again.labels_place == "inside"
+    click(again, 100, 100)
+    assert (np.asarray(open_labels(tmp_path / "slide.zarr", NAME).array[...]) > 0).any()
+    again.viewer.close()
+    assert open_dock().labels_place == "inside"  # remembered
+
+
+def test_labels_of_a_field_lie_beside_its_plate(open_dock: OpenDock, small_is_large: None, tmp_path: Path) -> None:
+    zarr.open_group(str(tmp_path / "plate.zarr"), mode="w").create_group("A").create_group("1")
+    dock = open_dock(write_ome(tmp_path / "plate.zarr" / "A" / "1" / "0"), multiscale=True)
+    click(dock, 40, 50)
+    assert (np.asarray(open_labels(tmp_path / "plate-A-1-0-labels.ome.zarr", NAME).array[...]) == 1).any()
+
+
+def test_labels_lie_in_an_ome_zarr_and_are_found_again(open_dock: OpenDock, ome: list[Any], tmp_path: Path) -> None:
     dock = open_dock(ome, multiscale=True, scale=(0.5, 0.5))
-    assert dock.status == ""
     assert [click(dock, 40, 50), click(dock, 200, 300)] == [1, 2]
     assert str(tmp_path / "slide.zarr" / "labels" / NAME) in dock.status
     dock.undo()
@@ -144,7 +197,7 @@ def test_labels_lie_beside_an_ome_zarr_and_are_found_again(open_dock: OpenDock, 
     assert set(np.unique(first)) == {0, 1}
     assert len(store.levels) == len(ome)
     np.testing.assert_array_equal(store.levels[1][...], first[::2, ::2])
-    np.testing.assert_array_equal(dock.labels_layer.affine.scale, (0.5, 0.5))
+    np.testing.assert_array_equal(dock.labels_layer.scale, (0.5, 0.5))
     dock.viewer.close()
 
     again = open_dock(ome, multiscale=True, scale=(0.5, 0.5))
@@ -188,7 +241,9 @@ def test_labels_that_a_reader_opened_can_be_written(open_dock: OpenDock, ome: li
     assert 2 in np.asarray(labels.data[0][...])
 
 
-def test_stacks_are_written_plane_by_plane(open_dock: OpenDock, small_is_large: None, tmp_path: Path) -> None:
+def test_stacks_are_written_plane_by_plane(
+    open_dock: OpenDock, small_is_large: None, into_images: None, tmp_path: Path
+) -> None:
     dock = open_dock(write_ome(tmp_path / "slide.zarr", (3, 200, 160), 2), multiscale=True)
     click(dock, 2, 100, 80)
     values = np.asarray(open_labels(tmp_path / "slide.zarr", NAME).array[...])
@@ -235,7 +290,7 @@ def test_images_without_a_place_are_known_by_their_pixels(
         dock.viewer.close()
     dock = open_dock([image + 1, image[::2, ::2] + 1], multiscale=True)
     assert click(dock, 100, 200) == 1
-    assert len(list(labels_folder.iterdir())) == 2
+    assert len(list(labels_folder.glob("*.zarr"))) == 2
 
 
 def test_painting_by_hand_is_saved_stroke_by_stroke(open_dock: OpenDock, ome: list[Any], tmp_path: Path) -> None:

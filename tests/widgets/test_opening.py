@@ -9,20 +9,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, Qt
+from qtpy.QtGui import QHelpEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QDockWidget, QLabel, QMainWindow, QScrollArea
+from qtpy.QtWidgets import QApplication, QDockWidget, QLabel, QMainWindow, QScrollArea, QTabBar, QToolTip
 
-from napari_sam.widgets.form_parts import Sentence, make_sentence
+from napari_sam.widgets.form_parts import Sentence, make_combo, make_sentence
 
 DOCKS = ("SAM Prompts", "SAM Auto", "SAM Text", "SAM Batch", "SAM Train")
 WATCHED = f"""
 import sys, threading
 import napari, numpy
 
+SLOW = ("torch", "open_clip", "distributed", "pandas")
+
 class Watch:
     def find_spec(self, name, path=None, target=None):
-        if name in ("torch", "open_clip", "distributed") and threading.current_thread() is threading.main_thread():
+        if name in SLOW and threading.current_thread() is threading.main_thread():
             print("the GUI thread imports", name)
 
 sys.meta_path.insert(0, Watch())
@@ -53,6 +56,8 @@ def test_docks_come_as_tabs(make_napari_viewer: Callable[..., Any]) -> None:
     frame, window = first.parent(), viewer.window._qt_window
     assert isinstance(window, QMainWindow)
     assert {dock.parent() for dock in others} <= set(window.tabifiedDockWidgets(frame))
+    titles = {bar.tabText(i) for bar in window.findChildren(QTabBar) for i in range(bar.count())}
+    assert titles >= set(DOCKS)
     assert first.visibleRegion().isEmpty()
     assert not others[-1].visibleRegion().isEmpty()
 
@@ -99,3 +104,19 @@ def test_what_is_copied_of_a_sentence_is_what_was_said(qtbot: Any) -> None:
     assert clipboard is not None
     assert clipboard.text() == label.text()
     assert label.minimumSizeHint().width() < 300
+
+
+def test_a_choice_that_is_too_long_for_its_box_ends_in_dots_and_is_told_whole(qtbot: Any) -> None:
+    combo = make_combo("The image")
+    combo.addItem("cells of the first plate, well B3, field 12")
+    qtbot.addWidget(combo)
+    combo.resize(120, 24)
+    combo.show()
+    cut = combo.grab().toImage()
+    QApplication.sendEvent(combo, QHelpEvent(QEvent.Type.ToolTip, QPoint(5, 5), combo.mapToGlobal(QPoint(5, 5))))
+    assert QToolTip.text() == "cells of the first plate, well B3, field 12\nThe image"
+    combo.setItemText(0, "cells of the first plate, and more")
+    assert combo.grab().toImage() == cut
+    combo.setItemText(0, "cells")
+    QApplication.sendEvent(combo, QHelpEvent(QEvent.Type.ToolTip, QPoint(5, 5), combo.mapToGlobal(QPoint(5, 5))))
+    assert QToolTip.text() == "The image"

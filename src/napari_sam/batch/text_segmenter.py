@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from napari_sam.batch.segmenters import Found, ModelChoice, Table, device_of_worker, moved
+from napari_sam.batch.tile_progress import report
 from napari_sam.batch.tiles import Tile
 from napari_sam.config.auto import AutoSettings
 from napari_sam.config.batch import BatchSettings
@@ -19,6 +20,7 @@ from napari_sam.inference.normalization import Normalization
 from napari_sam.inference.text_ranking import TextRanker
 from napari_sam.io.large_image import LazyPlane
 from napari_sam.model.clip import Clip, load_clip
+from napari_sam.model.weights_files import weights_mark
 from napari_sam.ops.label_records import labels_to_records
 from napari_sam.pipeline.text_segment import text_segment
 
@@ -43,7 +45,8 @@ class ClipChoice:
         InputError
             If its weights are others than those with which the job began.
         """
-        clip = _load(self.name, self.checkpoint, device_of_worker(self.device), self.precision)
+        mark = weights_mark(self.name, "clip", self.checkpoint)
+        clip = _load(self.name, self.checkpoint, device_of_worker(self.device), self.precision, mark)
         if clip.fingerprint != self.fingerprint:
             raise InputError(
                 f"The weights of the CLIP {self.name} are others here than where the job began: install the same "
@@ -78,7 +81,7 @@ class TextSegmenter:
         generator = AutomaticMaskGenerator(self.model.load(), self.settings)
         ranker = TextRanker(self.clip.load(), self.ranking)
         pixels = plane[row0:row1, col0:col1]
-        result = text_segment(generator, ranker, pixels, self.texts, normalization=self.normalization)
+        result = text_segment(generator, ranker, pixels, self.texts, normalization=self.normalization, progress=report)
         labels, columns = result.combined()
         size = int(plane.shape[0]), int(plane.shape[1])
         records = [
@@ -98,7 +101,8 @@ def choose_clip(settings: BatchSettings) -> ClipChoice:
         If it cannot be loaded.
     """
     device = device_of_worker(settings.device)
-    clip = _load(settings.clip, settings.clip_checkpoint, device, settings.precision)
+    mark = weights_mark(settings.clip, "clip", settings.clip_checkpoint)
+    clip = _load(settings.clip, settings.clip_checkpoint, device, settings.precision, mark)
     hints = TextRanker(clip, settings.ranking).hints(settings.text) if settings.text else ()
     for hint in filter(None, hints):
         warnings.warn(hint, UserWarning, stacklevel=2)
@@ -112,5 +116,5 @@ def choose_clip(settings: BatchSettings) -> ClipChoice:
 
 
 @lru_cache(maxsize=1)
-def _load(name: str, checkpoint: str, device: str, precision: str) -> Clip:
+def _load(name: str, checkpoint: str, device: str, precision: str, _mark: str) -> Clip:
     return load_clip(name, checkpoint=checkpoint or None, device=device, precision=precision)

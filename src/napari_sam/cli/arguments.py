@@ -13,7 +13,13 @@ import typer
 from napari_sam.errors import InputError
 from napari_sam.paths import local_path
 
-__all__ = ["at_home", "numbers", "plain_warnings", "setting_values", "stretch"]
+__all__ = ["IMAGE", "LABELS", "at_home", "numbers", "plain_warnings", "setting_values", "stretch"]
+
+IMAGE = (
+    "PNG, JPEG, BMP, WebP, TIFF and its relatives, .npy, Zarr or OME-Zarr; CZI, ND2, LIF with the extra formats, NIfTI "
+    "and DICOM with medical."
+)
+LABELS = "Labels: .png, .tif, .npy, .zarr, or .nii.gz."
 
 
 def numbers(text: str, kind: type, option: str) -> tuple[Any, ...]:

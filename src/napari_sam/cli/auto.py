@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_sam.cli.arguments import numbers, setting_values, stretch
+from napari_sam.cli.arguments import IMAGE, LABELS, numbers, plain_warnings, setting_values, stretch
+from napari_sam.cli.terminal_bar import terminal_bar
 from napari_sam.config.auto import AutoSettings, load_auto_settings
 from napari_sam.config.auto_words import setting_help
 from napari_sam.errors import InputError
@@ -28,8 +28,8 @@ Plane = tuple[int, ...]
 
 
 def auto(
-    image: Annotated[Path, typer.Argument(help="PNG, JPEG, TIFF, .npy, or a Zarr array or OME-Zarr image.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Labels: .png, .tif, .npy or .zarr.")],
+    image: Annotated[Path, typer.Argument(help=IMAGE)],
+    output: Annotated[Path, typer.Option("--output", "-o", help=LABELS)],
     model: Annotated[str, typer.Option(help="Name of the model.")] = "cells",
     checkpoint: Annotated[Path | None, typer.Option(help="Weights file instead of the registered one.")] = None,
     preset: Annotated[
@@ -62,11 +62,12 @@ def auto(
 ) -> None:
     """Segment everything in an image; nothing is written before all is done."""
     from napari_sam.inference.mask_generator import AutomaticMaskGenerator
-    from napari_sam.io.images import read_image
+    from napari_sam.io.images import check_output
     from napari_sam.io.output_place import keep_inputs
-    from napari_sam.io.stacks import ImageStack, open_stack
+    from napari_sam.io.stacks import open_stack
     from napari_sam.model.load import load_model
     from napari_sam.pipeline.auto_segment import fitting_preset
+    from napari_sam.pipeline.whole_image import settle_image
 
     exports = [*(export or ()), *((export_coco,) if export_coco else ())]
     _check_exports(exports, export_coco)
@@ -88,20 +89,25 @@ def auto(
     }
     overrides = _merge(setting_values(set_ or (), AutoSettings), given)
     chosen = load_auto_settings(preset or fitting_preset(model), settings, overrides)
-    how = {
+    how: dict[str, Any] = {
         "region": _region(region),
-        "normalization": stretch(normalization),
         "channels": numbers(channels, int, "--channels") if channels else None,
         "measure": bool(exports),
     }
+    brightness = stretch(normalization)
     if plane == "all":
         stack = open_stack(image)
+        together = bool(stack.leading)
     else:
-        stack = ImageStack(read_image(image, numbers(plane, int, "--plane") if plane else None), image)
-    _check_output(output, stack)
+        stack, together = open_stack(image, numbers(plane, int, "--plane") if plane else None, one=True), False
+    check_output(output, stack=together)
     started = time.perf_counter()
-    generator = AutomaticMaskGenerator(load_model(model, checkpoint=checkpoint, device=device), chosen)
-    results, problems = _segment(generator, stack, how)
+    loaded = load_model(model, checkpoint=checkpoint, device=device)
+    with plain_warnings():
+        settled = settle_image(lambda: loaded, chosen, stack.lazy_planes(), brightness, how["channels"])
+        generator = AutomaticMaskGenerator(loaded, settled.settings)
+        how["normalization"] = settled.normalization
+        results, problems = _segment(generator, stack, how, together=together)
     written = _write(output, exports, stack, results)
     summary = {
         "labels": str(output),
@@ -145,40 +151,24 @@ def _check_exports(exports: list[Path], coco: Path | None) -> None:
         check_mask_output(file)
 
 
-def _check_output(output: Path, stack: ImageStack) -> None:
-    from napari_sam.io.images import check_output
-    from napari_sam.io.stacks import check_stack_output
-
-    if stack.leading:
-        check_stack_output(output)
-    else:
-        check_output(output)
-
-
 def _segment(
-    generator: AutomaticMaskGenerator, stack: ImageStack, how: dict[str, Any]
+    generator: AutomaticMaskGenerator, stack: ImageStack, how: dict[str, Any], *, together: bool
 ) -> tuple[dict[Plane, AutoResult], dict[Plane, str]]:
     """Segment plane by plane with a bar where standard error is a terminal; return results, and what went wrong."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
     from napari_sam.pipeline.auto_segment import auto_segment
 
     results: dict[Plane, AutoResult] = {}
     problems: dict[Plane, str] = {}
     planes = stack.planes
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("searching", total=float(len(planes)))
+    with terminal_bar("searching") as bar:
         for number, plane in enumerate(planes):
-            if stack.leading:
-                bar.update(task, completed=number, description=f"plane {number + 1} of {len(planes)}")
 
             def show(done: int, total: int, before: int = number) -> None:
-                bar.update(task, completed=before + done / max(total, 1))
+                text = f"plane {before + 1} of {len(planes)}" if together else "searching"
+                bar.show(text, before + done / max(total, 1), len(planes))
 
             try:
-                results[plane] = auto_segment(generator, stack.read(plane), progress=show, **how)
+                results[plane if together else ()] = auto_segment(generator, stack.read(plane), progress=show, **how)
             except InputError as error:
                 problems[plane] = str(error)
     if not results:
@@ -192,21 +182,24 @@ def _write(output: Path, exports: list[Path], stack: ImageStack, results: dict[P
 
     from napari_sam.io.images import write_labels
     from napari_sam.io.mask_files import write_masks
-    from napari_sam.io.stacks import write_label_stack
+    from napari_sam.ops.measurements import add_micrometres
+    from napari_sam.pipeline.measure_files import pixel_micrometres
 
     shape = next(iter(results.values())).labels.shape
-    if stack.leading:
+    if () in results:
+        write_labels(output, results[()].labels, stack.place)
+    else:
         labels = np.zeros((*stack.leading, *shape), np.int32)
         for plane, result in results.items():
             labels[plane] = result.labels
-        write_label_stack(output, labels)
-    else:
-        write_labels(output, results[()].labels)
+        write_labels(output, labels, stack.place)
     written = []
+    size = pixel_micrometres(stack.path) if exports else None
     for file in exports:
         for plane, result in results.items():
             path = file.with_stem("_".join(map(str, (file.stem, *plane))))
-            write_masks(path, result.records, result.features, stack.path.name, shape=(shape[0], shape[1]))
+            features = add_micrometres(result.features, size)
+            write_masks(path, result.records, features, stack.path.name, shape=(shape[0], shape[1]))
             written.append(path)
     return written
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json as json_
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from napari_sam.cli.terminal_bar import terminal_bar
 from napari_sam.errors import InputError
 
 if TYPE_CHECKING:
@@ -98,12 +98,18 @@ def run_finetuning(
     if last.before is not None and last.best is not None:
         summary["one_click"] = [round(last.before.one_click, 4), round(last.best.one_click, 4)]
         summary["box"] = [round(last.before.box, 4), round(last.best.box, 4)]
+        summary["gained"] = record.gained
     if json:
         typer.echo(json_.dumps(summary))
         return
     change = ""
     if "one_click" in summary:
         change = " One click: {:.3f} -> {:.3f}, box: {:.3f} -> {:.3f}.".format(*summary["one_click"], *summary["box"])
+    if not record.gained:
+        change = (
+            f" Nothing scored better than {base} on the held-out images, so it is the same: add images or take more "
+            "time."
+        )
     typer.echo(f"Fine-tuned {base} in {last.seconds / 60:.1f} minutes; it is in the list as {name}.{change}")
 
 
@@ -123,16 +129,11 @@ def _load(base: str, device: str) -> Any:
 
 def _show(progress: Iterator[FinetuneProgress]) -> FinetuneProgress:
     """Run to the end, or to Ctrl-C, which keeps the best so far; return the last report."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     last: FinetuneProgress | None = None
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("starting", total=None)
+    with terminal_bar() as bar:
         try:
             for last in progress:
-                bar.update(task, completed=last.step, total=last.total, description=_describe(last))
+                bar.show(_describe(last), last.step, last.total)
         except KeyboardInterrupt:
             progress.close()  # type: ignore[attr-defined]
             if last is None or last.loss is None:

@@ -21,6 +21,7 @@ from napari_sam.cli.models import app as models_app
 from napari_sam.cli.pretrain import pretrain
 from napari_sam.cli.segment import segment
 from napari_sam.cli.several import several
+from napari_sam.cli.terminal_bar import shown_import
 from napari_sam.cli.train import train
 from napari_sam.cli.train_text import train_text
 from napari_sam.errors import NapariSamError
@@ -79,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = [at_home(argument) for argument in arguments if argument != "--verbose"]
     command = typer.main.get_command(app)
     try:
-        with plain_warnings():
+        with plain_warnings(), shown_import():
             status = command.main(arguments, prog_name="napari-sam", standalone_mode=False)
         if status == INTERRUPTED:  # newer versions of typer turn the exception into a status
             raise KeyboardInterrupt

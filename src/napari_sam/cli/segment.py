@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_sam.cli.arguments import numbers, plain_warnings, stretch
+from napari_sam.cli.arguments import IMAGE, LABELS, numbers, plain_warnings, stretch
 from napari_sam.cli.segment_text import one_text, report_text, text_objects, text_settings
 from napari_sam.errors import InputError
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from napari_sam.inference.normalization import Normalization
+    from napari_sam.io.label_place import Place
     from napari_sam.model.sam import Sam
     from napari_sam.pipeline.segment import ObjectResult
     from napari_sam.types import Prompts
@@ -24,8 +26,8 @@ __all__ = ["segment"]
 
 
 def segment(
-    image: Annotated[Path, typer.Argument(help="PNG, JPEG, TIFF, .npy, or a Zarr array or OME-Zarr image.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Labels: .png, .tif, .npy or .zarr.")],
+    image: Annotated[Path, typer.Argument(help=IMAGE)],
+    output: Annotated[Path, typer.Option("--output", "-o", help=LABELS)],
     point: Annotated[list[str] | None, typer.Option(help="ROW,COL inside the object; repeatable.")] = None,
     negative: Annotated[list[str] | None, typer.Option(help="ROW,COL outside the object; repeatable.")] = None,
     box: Annotated[
@@ -61,9 +63,11 @@ def segment(
     json: Annotated[bool, typer.Option("--json", help="Print a summary on standard output.")] = False,
 ) -> None:
     """Segment the objects that points, boxes, a mask, a table, a journal or words point at."""
-    from napari_sam.io.images import check_output, read_image
+    from napari_sam.inference.brightness import stack_normalization
+    from napari_sam.io.images import check_output
     from napari_sam.io.label_numbers import check_label_ids
     from napari_sam.io.output_place import keep_inputs
+    from napari_sam.io.stacks import open_stack
     from napari_sam.model.load import load_model
 
     by_hand = bool(point or negative or box or mask)
@@ -82,14 +86,18 @@ def segment(
         chosen = text_settings(set_ or (), threshold=threshold, top_k=top_k)
         loads = {"model": model, "checkpoint": checkpoint, "clip": clip, "device": device}
         how = {"normalization": stretch(normalization), "channels": picked, "route": route}
-        report_text(text_objects(read_image(image, where), text, chosen, loads, how), output, as_json=json)
+        stack = open_stack(image, where, one=True)
+        with plain_warnings():
+            found = text_objects(stack, text, chosen, loads, how)
+        report_text(found, output, stack.place, as_json=json)
         return
     if replay is not None:
         labels = _replay(replay, image, where, model, checkpoint, device)
         results: list[ObjectResult] = []
-        odd = ""
+        place, odd = open_stack(image).place, ""
     else:
-        pixels = read_image(image, where)
+        stack = open_stack(image, where, one=True)
+        pixels, place = stack.read(stack.planes[0]), stack.place
         shape = int(pixels.shape[0]), int(pixels.shape[1])
         what, odd = _from_options(point, negative, box, mask, words), ""
         if prompts:
@@ -97,8 +105,9 @@ def segment(
             check_label_ids(output, what)
         loaded = load_model(model, checkpoint=checkpoint, device=device)
         with plain_warnings():
-            labels, results = _segment(loaded, clip, pixels, what, stretch(normalization), picked, overwrite)
-    _report(labels, results, odd, output, as_json=json)
+            settled = stack_normalization(stack.lazy_planes(), stretch(normalization), picked)
+            labels, results = _segment(loaded, clip, pixels, what, settled, picked, overwrite)
+    _report(labels, results, odd, output, place, as_json=json)
 
 
 def _segment(
@@ -106,7 +115,7 @@ def _segment(
     clip: str,
     pixels: npt.NDArray[Any],
     what: dict[int, Prompts],
-    normalization: str | tuple[float, float],
+    normalization: Normalization,
     channels: tuple[int, ...] | None,
     overwrite: bool,
 ) -> tuple[npt.NDArray[np.int32], list[ObjectResult]]:
@@ -122,7 +131,13 @@ def _segment(
 
 
 def _report(
-    labels: npt.NDArray[np.int32], results: list[ObjectResult], odd: str, output: Path, *, as_json: bool
+    labels: npt.NDArray[np.int32],
+    results: list[ObjectResult],
+    odd: str,
+    output: Path,
+    place: Place,
+    *,
+    as_json: bool,
 ) -> None:
     """Write the labels, say what was done, and leave with status 1 if some objects or entries failed, 2 if all did."""
     from dataclasses import asdict
@@ -132,7 +147,7 @@ def _report(
     failed = [result for result in results if result.problem]
     if failed and len(failed) == len(results):
         raise InputError(failed[0].problem)
-    write_labels(output, labels)
+    write_labels(output, labels, place)
     count = len({*labels.ravel().tolist()} - {0})
     if as_json:
         objects = [asdict(result) for result in results]

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from napari_sam.cli.arguments import setting_values
+from napari_sam.cli.terminal_bar import terminal_bar
 from napari_sam.errors import InputError
 
 if TYPE_CHECKING:
     from napari_sam.config.text import TextSettings
+    from napari_sam.io.label_place import Place
+    from napari_sam.io.stacks import ImageStack
     from napari_sam.pipeline.text_segment import TextResult
 
 __all__ = ["one_text", "report_text", "text_objects", "text_settings"]
@@ -56,30 +59,47 @@ def text_settings(pairs: Sequence[str], **options: Any) -> TextSettings:
 
 
 def text_objects(
-    pixels: Any, texts: Sequence[str], settings: TextSettings, loads: dict[str, Any], how: dict[str, Any]
+    stack: ImageStack, texts: Sequence[str], settings: TextSettings, loads: dict[str, Any], how: dict[str, Any]
 ) -> TextResult:
-    """Load the models and segment; the texts are checked first. `how` goes to `pipeline.text_segment.text_segment`."""
+    """Load the models and segment the chosen plane; the texts are checked first.
+
+    `how` goes to `pipeline.text_segment.text_segment`, its brightness settled on all planes.
+    """
     from napari_sam.config.text import check_route
     from napari_sam.inference.mask_generator import AutomaticMaskGenerator
     from napari_sam.inference.text_contrasts import check_texts
     from napari_sam.inference.text_ranking import TextRanker
     from napari_sam.model.clip import load_clip
+    from napari_sam.model.first_import import import_for
     from napari_sam.model.load import load_model
     from napari_sam.pipeline.text_segment import text_segment
+    from napari_sam.pipeline.whole_image import settle_image
 
     check_texts(texts)
     check_route(how["route"])
-    clip = load_clip(loads["clip"], device=loads["device"])
-    model = load_model(loads["model"], checkpoint=loads["checkpoint"], device=loads["device"])
-    return text_segment(AutomaticMaskGenerator(model), TextRanker(clip, settings), pixels, texts, **how)
+    with terminal_bar() as bar:
+        import_for("texts", bar.step("Loading what reads texts"))
+        clip = load_clip(loads["clip"], device=loads["device"], progress=bar.step(f"Downloading {loads['clip']}"))
+        model = load_model(
+            loads["model"],
+            checkpoint=loads["checkpoint"],
+            device=loads["device"],
+            progress=bar.step(f"Downloading {loads['model']}"),
+        )
+        auto = AutomaticMaskGenerator(model).settings
+        settled = settle_image(lambda: model, auto, stack.lazy_planes(), how["normalization"], how["channels"])
+        generator, ranker = AutomaticMaskGenerator(model, settled.settings), TextRanker(clip, settings)
+        how = {**how, "normalization": settled.normalization}
+        pixels = stack.read(stack.planes[0])
+        return text_segment(generator, ranker, pixels, texts, progress=bar.step("Looking at the image"), **how)
 
 
-def report_text(result: TextResult, output: Path, *, as_json: bool) -> None:
+def report_text(result: TextResult, output: Path, place: Place, *, as_json: bool) -> None:
     """Write one label image of all texts and say what was found."""
     from napari_sam.io.images import write_labels
 
     labels, columns = result.combined()
-    write_labels(output, labels)
+    write_labels(output, labels, place)
     rows = zip(*(columns[name].tolist() for name in ("label", "text", "score")), strict=True)
     objects = [{"label": label, "text": text, "score": round(score, 4)} for label, text, score in rows]
     if as_json:

@@ -24,7 +24,7 @@ def train(
     test: Annotated[list[str] | None, typer.Option(help="The same, held out: the best weights are kept.")] = None,
     held_out: Annotated[float | None, typer.Option(help="Share of the data to hold out instead.")] = None,
     held_out_by: Annotated[str, typer.Option(help="Hold out by image or by group.")] = "image",
-    preset: Annotated[str, typer.Option(help="Settings to start from: cells, paper, quick.")] = "cells",
+    preset: Annotated[str, typer.Option(help="Settings to start from: cells, cells_drawing, paper, quick.")] = "cells",
     start: Annotated[str | None, typer.Option("--from", help="Model or weights file to start from.")] = None,
     mode: Annotated[
         str | None, typer.Option(help="Fine-tune decoder, lora or all; or text.", show_default=False)

@@ -92,7 +92,7 @@ class LabelledImage:
         Raises
         ------
         InputError
-            As `read`, or if values are not finite.
+            As `read`.
         """
         image, labels = self.read()
         normalization = resolve_normalization(image, "auto", self.channels)

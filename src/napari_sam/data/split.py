@@ -16,6 +16,7 @@ from napari_sam.errors import InputError
 __all__ = ["held_out", "split_samples"]
 
 UNITS = ("image", "group")
+ENOUGH, LEAST = 10, 3  # of so many units at least so many are held out: one or two say little of the others
 
 
 def split_samples(
@@ -53,7 +54,8 @@ def held_out(units: Sequence[str], fraction: float, seed: int = 0, *, what: str 
     """Return (n,) bool: which of n images to hold out, all with the same unit alike.
 
     A unit is held out if its hash, a number from 0 to 1, is below `fraction`; if that is true of none or of all, the
-    one with the lowest is held out, or the one with the highest trained on.
+    one with the lowest is held out, or the one with the highest trained on. Of ten units or more at least three are
+    held out.
 
     Raises
     ------
@@ -66,7 +68,8 @@ def held_out(units: Sequence[str], fraction: float, seed: int = 0, *, what: str 
     if len(places) < 2:
         raise InputError(f"The training data has {len(places)} {what}: at least two are needed to hold one out.")
     ordered = sorted(places, key=lambda unit: (places[unit], unit))
-    chosen = {unit for unit in ordered if places[unit] < fraction} | {ordered[0]}
+    least = LEAST if len(ordered) >= ENOUGH else 1
+    chosen = {unit for unit in ordered if places[unit] < fraction} | {*ordered[:least]}
     chosen.discard(ordered[-1])
     return np.array([unit in chosen for unit in units], bool)
 

@@ -13,12 +13,12 @@ from napari_sam.data.labelled_image import ImageFacts, LabelledImage
 from napari_sam.data.sample_store import CACHE_BYTES, SampleCache, SampleStore
 from napari_sam.data.sources import raise_problems
 from napari_sam.errors import InputError
-from napari_sam.io.images import image_shape, read_image
+from napari_sam.io.dataset import list_images
+from napari_sam.io.file_kind import READABLE
+from napari_sam.io.images import read_image, stack_sides
 from napari_sam.paths import local_path
 
 __all__ = ["load_unlabelled"]
-
-EXTENSIONS = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 
 
 def load_unlabelled(
@@ -31,7 +31,7 @@ def load_unlabelled(
     Parameters
     ----------
     sources
-        Picture files, and folders of PNG, TIFF or JPEG files; of a folder with `images/` those in it, so that data sets
+        Picture files of any kind, and folders of them; of a folder with `images/` those in it, so that data sets
         with labels can be named, too. Each plane of a stack counts as a picture.
     cache_bytes
         Memory for the pictures drawn last.
@@ -76,22 +76,16 @@ def _files(source: Path) -> list[Path]:
         return [source]
     folder = source / "images" if (source / "images").is_dir() else source
     if not folder.is_dir():
-        raise InputError(f"There are no pictures at {source}: give an existing folder of PNG, TIFF or JPEG files.")
-    found = (file for file in folder.iterdir() if file.suffix.lower() in EXTENSIONS and not file.name.startswith("."))
-    files = sorted(found)
+        raise InputError(f"There are no pictures at {source}: give an existing folder of images.")
+    files = list_images(folder)
     if not files:
-        raise InputError(f"There are no pictures in {folder}: PNG, TIFF and JPEG files are read.")
+        raise InputError(f"There are no pictures in {folder}: {READABLE} files are read.")
     return files
 
 
 def _planes(file: Path, source: str) -> Iterator[tuple[LabelledImage, tuple[int, int]]]:
     """Yield the planes of a file with their (H, W)."""
-    shape = image_shape(file)
-    if len(shape) < 2:
-        raise InputError(f"{file} has the shape {shape}: give a picture of rows and columns.")
-    colour = len(shape) > 2 and shape[-1] in (3, 4)
-    height, width = shape[-3:-1] if colour else shape[-2:]
-    leading = shape[: -3 if colour else -2]
+    leading, (height, width) = stack_sides(file)
     whole = max(leading, default=1) == 1
     for plane in [None] if whole else np.ndindex(leading):
         name = str(file) if plane is None else f"{file} plane {','.join(map(str, plane))}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from napari_sam.inference.embedding_store import EmbeddingStore
 from napari_sam.inference.normalization import Normalization
 from napari_sam.inference.picture import Picture, Progress, encode_batch, open_picture
 from napari_sam.inference.scene import Scene
+from napari_sam.inference.side_by_side import run_side_by_side, threads_for
 from napari_sam.inference.survey import Survey, fitting_level, split_region, survey_windows
 from napari_sam.inference.views import View, coarser_views, list_views
 from napari_sam.inference.windows import level_scales
@@ -28,6 +29,7 @@ __all__ = ["AutoProgress", "AutomaticMaskGenerator"]
 
 T = TypeVar("T")
 Box = tuple[int, int, int, int]
+Answer = tuple[int, int, list[MaskRecord]]  # prompts dealt with, prompts asked, what was found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +153,11 @@ class AutomaticMaskGenerator:
         return self._search(picture, part, progress)
 
     def object_diameters(
-        self, image: Any, *, normalization: str | tuple[float, float] | Normalization = "auto"
+        self,
+        image: Any,
+        *,
+        normalization: str | tuple[float, float] | Normalization = "auto",
+        progress: Progress | None = None,
     ) -> npt.NDArray[np.float64]:
         """Return about how large the objects are that the object head sees in an image; none are seen without a head.
 
@@ -159,7 +165,7 @@ class AutomaticMaskGenerator:
 
         Parameters
         ----------
-        image, normalization
+        image, normalization, progress
             As for `stream`; a small part of a larger image will do.
 
         Returns
@@ -171,7 +177,7 @@ class AutomaticMaskGenerator:
         if self.model.object_head is None:
             return np.empty(0)
         survey = Survey(self.model, picture.shape)
-        for _ in self._look(picture, (0, 0, *picture.shape), survey, _Count(1), None):
+        for _ in self._look(picture, (0, 0, *picture.shape), survey, _Count(1), progress):
             pass
         return 2.0 ** survey.log_diameters()
 
@@ -183,7 +189,7 @@ class AutomaticMaskGenerator:
         count = _Count(_encoding_units(self.model))
         if self.settings.points == "objects" and self.point_grids is None and self.model.object_head is not None:
             parts = split_region(region)
-            count.of_parts(self.model, parts)
+            count.of_parts(self.model, parts, lattice=picture.store is not None)
             yield count.event()
             for part, core in parts:
                 views = yield from self._survey(picture, part, core, count, progress)
@@ -202,13 +208,14 @@ class AutomaticMaskGenerator:
         """Look for objects, twice where their size asks for another scale; return the views to ask for them."""
         shape = part[2] - part[0], part[3] - part[1]
         size = self.settings.object_size
-        survey = Survey(self.model, shape, fitting_level(size) if size else 0)
+        lattice = picture.store is not None
+        survey = Survey(self.model, shape, fitting_level(size) if size else 0, lattice=lattice)
         while True:
             yield from self._look(picture, part, survey, count, progress)
             level = survey.level if size or survey.level else survey.better_level()
             if level == survey.level:
                 break
-            survey = Survey(self.model, shape, level)
+            survey = Survey(self.model, shape, level, lattice=lattice)
             count.total += count.encoding * len(survey.windows)
         views = survey.views((core[0] - part[0], core[1] - part[1], core[2] - part[0], core[3] - part[1]))
         count.expect(views)
@@ -240,9 +247,12 @@ class AutomaticMaskGenerator:
                 decoders = picture.look_at_all(self.model, windows, self.cache, progress)
                 count.done += count.encoding * len(some)
                 yield count.event()
-                for view, decoder in zip(some, decoders, strict=True):
-                    scene = Scene(self.model, self.settings, picture, region, view, decoder)
-                    for dealt, prompts, found in scene.search():
+                scenes = [
+                    Scene(self.model, self.settings, picture, region, view, decoder)
+                    for view, decoder in zip(some, decoders, strict=True)
+                ]
+                for view, scene, answers in zip(some, scenes, self._search_all(scenes), strict=True):
+                    for dealt, prompts, found in answers:
                         count.done += dealt
                         count.asked += prompts
                         yield count.event(found)
@@ -256,6 +266,13 @@ class AutomaticMaskGenerator:
             ]
             count.expect(views)
 
+    def _search_all(self, scenes: Sequence[Scene]) -> Iterator[Iterable[Answer]]:
+        """Ask in several views; those with a few boxes each at the same time."""
+        if len(scenes) > 1 and threads_for(self.model.device) > 1 and all(one.boxes is not None for one in scenes):
+            yield from run_side_by_side(lambda scene: list(scene.search()), scenes)
+        else:
+            yield from (scene.search() for scene in scenes)
+
 
 @dataclass
 class _Count:
@@ -266,9 +283,10 @@ class _Count:
     total: int = 0
     asked: int = 0
 
-    def of_parts(self, model: Sam, parts: Sequence[tuple[Box, Box]]) -> None:
+    def of_parts(self, model: Sam, parts: Sequence[tuple[Box, Box]], *, lattice: bool) -> None:
         shapes = ((part[2] - part[0], part[3] - part[1]) for part, _ in parts)
-        self.total = sum(self.encoding * len(survey_windows(shape, model.img_size, 0)) for shape in shapes)
+        windows = (survey_windows(shape, model.img_size, 0, lattice=lattice) for shape in shapes)
+        self.total = sum(self.encoding * len(some) for some in windows)
 
     def expect(self, views: Sequence[View]) -> None:
         self.total += sum(self.encoding + len(view.points) for view in views)
@@ -281,7 +299,13 @@ def _is_constant(image: Any, region: tuple[int, int, int, int]) -> bool:
     row0, col0, row1, col1 = region
     first = np.asarray(image[row0, col0])
     blocks = (image[row : min(row + 64, row1), col0:col1] for row in range(row0, row1, 64))  # most end with the first
-    return all((np.asarray(block) == first).all() for block in blocks)
+    return all(_same(np.asarray(block), first) for block in blocks)
+
+
+def _same(block: npt.NDArray[Any], value: npt.NDArray[Any]) -> bool:
+    if block.dtype.kind != "f":
+        return bool((block == value).all())
+    return bool(((block == value) | ~(np.isfinite(block) | np.isfinite(value))).all())  # missing is all one
 
 
 def _in_batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

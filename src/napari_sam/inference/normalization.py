@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ __all__ = [
     "apply_normalization",
     "as_image",
     "check_image",
+    "missing_pixels",
     "resolve_normalization",
     "select_channels",
 ]
@@ -24,6 +26,8 @@ PERCENTILES = (0.1, 99.9)
 SAMPLE_PIXELS = 2**20  # about this many pixels decide the percentiles
 SAMPLE_BLOCK = 64  # side of the blocks that are read of an image with more than MAX_READ pixels
 MAX_READ = 2**26
+RUN = 8  # pixels of a row that are averaged to tell structure from noise
+MISSING = "Some pixels are NaN or infinite: they count as missing, are shown black and never labelled."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +38,13 @@ class Normalization:
     ----------
     low, high
         In the image's own units; `low[i]` becomes 0 and `high[i]` becomes 255.
+    channels
+        Those that are looked at, where the image has others and nobody chose; None for all.
     """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
+    channels: tuple[int, ...] | None = None
 
 
 AS_IT_IS = Normalization(low=(0.0,), high=(255.0,))
@@ -83,15 +90,14 @@ def check_image(image: Any) -> None:
 
 
 def select_channels(pixels: npt.NDArray[Any], channels: tuple[int, ...] | None) -> npt.NDArray[Any]:
-    """Pick channels of a (H, W, C) array and drop an alpha channel.
+    """Pick channels of a (H, W, C) array.
 
     Parameters
     ----------
     pixels
         (H, W) or (H, W, C).
     channels
-        One (gray), two (averaged) or three (red, green, blue) indices; None takes gray, RGB or RGBA as they are and
-        averages two or more than four channels.
+        One (gray), two (averaged) or three (red, green, blue) indices; None takes all.
 
     Returns
     -------
@@ -104,7 +110,7 @@ def select_channels(pixels: npt.NDArray[Any], channels: tuple[int, ...] | None) 
         If a channel does not exist, or more than three are asked for.
     """
     if channels is None:
-        return pixels[..., :3] if pixels.ndim == 3 and pixels.shape[-1] == 4 else pixels
+        return pixels
     count = pixels.shape[-1] if pixels.ndim == 3 else 1
     if not 1 <= len(channels) <= 3:
         raise InputError(f"{len(channels)} channels chosen: choose one, two or three.")
@@ -112,6 +118,16 @@ def select_channels(pixels: npt.NDArray[Any], channels: tuple[int, ...] | None) 
     if bad:
         raise InputError(f"There is no channel {bad[0]}: the image has {count}, numbered 0 to {count - 1}.")
     return pixels[..., list(channels)] if pixels.ndim == 3 else pixels
+
+
+def missing_pixels(image: Any, channels: tuple[int, ...] | None = None) -> npt.NDArray[np.bool_] | None:
+    """Return where (H, W) an image has no value, NaN or infinite in all of its channels; None if nowhere."""
+    if np.dtype(image.dtype).kind != "f":
+        return None
+    missing = ~np.isfinite(select_channels(np.asarray(image), channels))
+    if missing.ndim == 3:
+        missing = missing.all(axis=-1)
+    return missing if missing.any() else None
 
 
 def resolve_normalization(
@@ -129,17 +145,23 @@ def resolve_normalization(
         "auto" stretches between the 0.1 and 99.9 percentiles unless the image is 8-bit RGB, which is taken as it is;
         "none" takes values as 0 to 255; (low, high) stretches that range; a recorded `Normalization` is checked.
     channels
-        See `select_channels`.
+        See `select_channels`. None takes gray and three channels as they are, and of others the one with most signal;
+        a fourth that is the same everywhere says nothing and is left out.
 
     Raises
     ------
     InputError
         If the image or the normalisation cannot be used.
+
+    Warns
+    -----
+    UserWarning
+        If values are NaN or infinite, or a channel was chosen here.
     """
     check_image(image)
-    pixels = select_channels(_sample(image), channels)
-    _check_finite(pixels)
+    sample = _sample(image)
     if isinstance(normalization, Normalization):
+        pixels = select_channels(sample, normalization.channels if channels is None else channels)
         count = pixels.shape[-1] if pixels.ndim == 3 else 1
         if len(normalization.low) not in (1, count) or len(normalization.low) != len(normalization.high):
             raise InputError(
@@ -147,6 +169,14 @@ def resolve_normalization(
                 "give the normalization and channels that were recorded together."
             )
         return normalization
+    chosen = _choose_channels(sample) if channels is None else None
+    pixels = select_channels(sample, chosen if channels is None else channels)
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        warnings.warn(MISSING, UserWarning, stacklevel=2)
+    return replace(_resolve(pixels, normalization), channels=chosen)
+
+
+def _resolve(pixels: npt.NDArray[Any], normalization: str | tuple[float, float]) -> Normalization:
     if isinstance(normalization, str):
         if normalization not in ("auto", "none"):
             raise InputError(f'Unknown normalization {normalization!r}: choose "auto", "none" or a range (low, high).')
@@ -165,24 +195,30 @@ def resolve_normalization(
 def apply_normalization(
     image: Any, normalization: Normalization, channels: tuple[int, ...] | None = None
 ) -> npt.NDArray[np.uint8]:
-    """Turn an image, or any part of it, into (H, W, 3) uint8 RGB.
+    """Turn an image, or any part of it, into (H, W, 3) uint8 RGB; where values are NaN or infinite it is black.
 
-    Raises
-    ------
-    InputError
-        If values are NaN or infinite.
+    Parameters
+    ----------
+    image
+        (H, W) or (H, W, C).
+    normalization
+        Of the whole image.
+    channels
+        Those that the normalisation was resolved with.
     """
-    picked = select_channels(np.asarray(image), channels)
+    picked = select_channels(np.asarray(image), normalization.channels if channels is None else channels)
     if picked.ndim == 2:
         picked = picked[..., None]
     if picked.dtype == np.uint8 and normalization == AS_IT_IS:
         x = picked
     else:
-        _check_finite(picked)
         wide: Any = np.float64 if picked.dtype.itemsize >= 4 else np.float32
         low, high = np.asarray(normalization.low, wide), np.asarray(normalization.high, wide)
         span = np.where(high > low, high - low, 1)
-        x = np.clip((picked.astype(wide) - low) / span, 0, 1)
+        values = picked.astype(wide)
+        if picked.dtype.kind == "f":
+            values[~np.isfinite(values)] = -np.inf
+        x = np.clip((values - low) / span, 0, 1)
         x = (x * 255 + 0.5).astype(np.uint8)
     if x.shape[-1] == 3:
         return np.ascontiguousarray(x)
@@ -214,16 +250,43 @@ def _sample(image: Any) -> npt.NDArray[Any]:
 def _percentiles(pixels: npt.NDArray[Any]) -> Normalization:
     # colours are stretched together, other channels each on its own
     planes = [pixels] if pixels.ndim == 2 or _is_rgb(pixels) else [pixels[..., c] for c in range(pixels.shape[-1])]
-    bounds = [np.percentile(plane.astype(np.float64), PERCENTILES) for plane in planes]
-    for i, (low, high) in enumerate(bounds):
-        if low == high:  # a few bright pixels on an even ground, or a constant image
-            bounds[i] = np.array([float(planes[i].min()), float(planes[i].max())])
-    return Normalization(low=tuple(float(b[0]) for b in bounds), high=tuple(float(b[1]) for b in bounds))
+    bounds = []
+    for plane in planes:
+        values = plane.astype(np.float64).ravel()
+        values = values[np.isfinite(values)]
+        low, high = np.percentile(values, PERCENTILES) if len(values) else (0.0, 0.0)
+        if low == high and len(values):  # a few bright pixels on an even ground, or a constant image
+            low, high = values.min(), values.max()
+        bounds.append((float(low), float(high)))
+    return Normalization(low=tuple(low for low, _ in bounds), high=tuple(high for _, high in bounds))
 
 
-def _check_finite(pixels: npt.NDArray[Any]) -> None:
-    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        bad = int((~np.isfinite(pixels)).sum())
-        raise InputError(
-            f"The image holds {bad} NaN or infinite values: replace them first, with numpy.nan_to_num say."
-        )
+def _choose_channels(sample: npt.NDArray[Any]) -> tuple[int, ...] | None:
+    """Return which channels are looked at where nobody chose; None for all."""
+    count = sample.shape[-1] if sample.ndim == 3 else 1
+    if count in (1, 3):
+        return None
+    if count == 4 and (sample[..., 3] == sample.flat[3]).all():
+        return 0, 1, 2
+    best = int(np.argmax([_signal(sample[..., number]) for number in range(count)]))
+    warnings.warn(
+        f"The image has {count} channels, of which number {best} (from 0), the one with most signal, is looked at: "
+        "choose one, two or three yourself (channels).",
+        UserWarning,
+        stacklevel=3,
+    )
+    return (best,)
+
+
+def _signal(channel: npt.NDArray[Any]) -> float:
+    """Return how much what neighbouring pixels have in common varies, beside how much they differ."""
+    values = channel.astype(np.float64)
+    finite = np.isfinite(values)
+    if not finite.any():
+        return 0.0
+    values[~finite] = values[finite].min()
+    run = min(RUN, values.shape[1])
+    means = values[:, : values.shape[1] // run * run].reshape(len(values), -1, run).mean(axis=-1)
+    low, high = np.percentile(means, PERCENTILES)
+    noise = np.abs(np.diff(values, axis=1)).mean() if values.shape[1] > 1 else 0.0
+    return float((high - low) / noise) if noise else 0.0

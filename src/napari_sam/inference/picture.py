@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,15 @@ import torch
 from napari_sam.errors import InputError
 from napari_sam.inference.embedding_cache import EmbeddingCache, embedding_key
 from napari_sam.inference.embedding_store import EmbeddingStore, pixel_signature
-from napari_sam.inference.normalization import Normalization, apply_normalization, as_image, resolve_normalization
+from napari_sam.inference.normalization import (
+    Normalization,
+    apply_normalization,
+    as_image,
+    missing_pixels,
+    resolve_normalization,
+)
 from napari_sam.inference.preprocess import to_input
+from napari_sam.inference.side_by_side import run_side_by_side, threads_for
 from napari_sam.inference.windows import whole_window
 from napari_sam.model.folded_decoder import FoldedDecoder
 from napari_sam.model.sam import ImageEmbedding, Sam
@@ -26,9 +34,12 @@ from napari_sam.types import Window
 __all__ = ["Picture", "Progress", "batch_size", "encode_batch", "encode_pixels", "open_picture", "view_of"]
 
 Progress = Callable[[int, int], None]
+_HOOKS = threading.Lock()
+_of_thread = threading.local()  # whom a thread that encodes reports to
 CPU_BATCH_BYTES = 2**21  # of image tokens: what stays in the cache
 GPU_BATCH = 128  # prompts
 ENCODE_BATCH = {"cuda": 8}
+_WRITING = threading.Lock()  # to a store
 MAX_PIXELS = 2**28  # of a window: its mask has as many in float32
 
 
@@ -77,8 +88,16 @@ class Picture:
                 ready[window] = decoder
             elif rgb is not None:
                 new[window] = rgb
-        for window, embedding in zip(new, encode_pixels(model, new, progress), strict=True):
-            ready[window] = self._keep(model, window, self._kept(window, new[window], embedding), cache)
+        if _in_threads(model, len(new)):
+
+            def take_in(window: Window) -> FoldedDecoder:
+                (embedding,) = encode_pixels(model, {window: new[window]})
+                return self._keep(model, window, self._kept(window, new[window], embedding), cache)
+
+            ready |= zip(new, run_side_by_side(take_in, new, progress), strict=True)
+        else:
+            for window, embedding in zip(new, encode_pixels(model, new, progress), strict=True):
+                ready[window] = self._keep(model, window, self._kept(window, new[window], embedding), cache)
         return [ready[window] for window in windows]
 
     def recall(self, window: Window) -> tuple[ImageEmbedding | None, npt.NDArray[np.uint8] | None]:
@@ -110,7 +129,8 @@ class Picture:
         if self.store is None or self.store.lattice.find(window) is None:
             return embedding
         try:
-            self.put(window, rgb, embedding)
+            with _WRITING:
+                self.put(window, rgb, embedding)
         except InputError as error:  # a full disk is no reason to refuse a mask
             warnings.warn(f"{error} What is computed now is not kept.", stacklevel=2)
             self.store.read_only = True
@@ -148,6 +168,12 @@ class Picture:
             )
         return apply_normalization(self.image[window.slices], self.normalization, self.channels)
 
+    def missing(self, window: Window) -> npt.NDArray[np.bool_] | None:
+        """Return where (h, w) a window has no values, which nobody labels; None if nowhere."""
+        if np.dtype(self.image.dtype).kind != "f":  # nothing need be read
+            return None
+        return missing_pixels(self.image[window.slices], self.channels)
+
 
 def batch_size(model: Sam) -> int:
     """Return how many prompts a model decodes best at once on its device."""
@@ -159,7 +185,14 @@ def batch_size(model: Sam) -> int:
 
 def encode_batch(model: Sam) -> int:
     """Return how many windows a model encodes best at once on its device."""
+    if model.spec.windowed:  # small enough for one core each
+        return max(ENCODE_BATCH.get(model.device.type, 1), threads_for(model.device))
     return ENCODE_BATCH.get(model.device.type, 1)
+
+
+def _in_threads(model: Sam, windows: int) -> bool:
+    """Tell whether windows are encoded each by one core, rather than all by all of them."""
+    return windows > 1 and model.spec.windowed and threads_for(model.device) > 1
 
 
 @torch.inference_mode()
@@ -169,6 +202,9 @@ def encode_pixels(
     """Encode windows together, given their (h, w, 3) RGB."""
     if not pixels:
         return []
+    if _in_threads(model, len(pixels)):
+        alone = [{window: rgb} for window, rgb in pixels.items()]
+        return run_side_by_side(lambda one: encode_pixels(model, one)[0], alone, progress)
     inputs = [to_input(rgb, window, model.spec.preprocess) for window, rgb in pixels.items()]
     with _reporting(model, progress):
         together = model.encode(inputs)
@@ -186,7 +222,8 @@ def open_picture(
         If the image or a setting cannot be used.
     """
     array = as_image(image)
-    return Picture(array, resolve_normalization(array, normalization, channels), channels)
+    settled = resolve_normalization(array, normalization, channels)
+    return Picture(array, settled, settled.channels if channels is None else channels)
 
 
 def view_of(model: Sam, box: tuple[int, int, int, int]) -> Window:
@@ -208,19 +245,20 @@ def _reporting(model: Sam, progress: Progress | None) -> Iterator[None]:
         yield
         return
     steps = model.encoder_steps()
+    with _HOOKS:  # once for good: a hook that came or went while another thread encodes would end that thread's work
+        if not getattr(steps[0], "reports", False):
+            steps[0].reports = True  # type: ignore[assignment]
+            for number, step in enumerate(steps, start=1):
+                step.register_forward_hook(partial(_step_done, number, len(steps)))
     progress(0, len(steps))
-    mine = threading.get_ident()  # other threads may encode with the same model
-
-    def hook(done: int) -> Callable[..., None]:
-        def report(*_: Any) -> None:
-            if threading.get_ident() == mine:
-                progress(done, len(steps))
-
-        return report
-
-    handles = [step.register_forward_hook(hook(i + 1)) for i, step in enumerate(steps)]
+    _of_thread.progress = progress
     try:
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        _of_thread.progress = None
+
+
+def _step_done(done: int, total: int, *_: Any) -> None:
+    progress: Progress | None = getattr(_of_thread, "progress", None)
+    if progress is not None:
+        progress(done, total)

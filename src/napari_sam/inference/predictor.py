@@ -100,12 +100,14 @@ class Predictor:
         ----------
         image
             (H, W) or (H, W, C), booleans, integers or floats; NumPy, Zarr, Dask or anything that becomes an array. It
-            is read when a part is first looked at, so leave it unchanged until the next image is set.
+            is read when a part is first looked at, so leave it unchanged until the next image is set. NaN and infinite
+            pixels count as missing: black, and in no mask.
         normalization
             "auto" (percentiles, but 8-bit RGB as it is), "none" (values are 0 to 255), a range (low, high), or a
             recorded `Normalization`.
         channels
-            One, two (averaged) or three (red, green, blue) indices of the last axis.
+            One, two (averaged) or three (red, green, blue) indices of the last axis; None takes gray and three channels
+            as they are, and of others the one with most signal.
         store
             Embeddings of this image on disk, from `open_store`; what is missing is added.
         progress
@@ -358,10 +360,11 @@ class Predictor:
         order = torch.argsort(iou, descending=True, stable=True)
         logits = logits[order].cpu()
         upsample = MaskUpsampler(window, self.model.mask_size, self.model.img_size, threshold=self.model.mask_threshold)
+        patches, missing = upsample.whole(logits), self._picture.missing(window)
         return Prediction(
             logits=logits.numpy(),
             scores=iou[order].cpu().numpy(),
-            patches=upsample.whole(logits),
+            patches=patches if missing is None else patches & ~missing,
             window=window,
             image_shape=self.image_shape,
         )

@@ -57,6 +57,8 @@ class Scene:
         self._origin = region[0], region[1]
         self._shape = region[2] - region[0], region[3] - region[1]
         self._fast = self._settings.mode == "fast"
+        row, col = self._origin
+        self._missing = picture.missing(replace(view.window, row=view.window.row + row, col=view.window.col + col))
         self._batch = self._settings.points_per_batch or batch_size(self._model)
         self._upsample = MaskUpsampler(
             view.window,
@@ -120,6 +122,10 @@ class Scene:
         for prompt, quality, mask in zip(prompts[at], iou[prompts[at], number], masks, strict=True):
             if mask is None:
                 continue
+            if self._missing is not None:
+                mask = self._without_missing(mask, self._missing)
+                if not mask.patch.any():
+                    continue
             if self._model.spec.windowed:  # a small model sees what is asked for in like objects nearby, too
                 mask = self._without_like(mask, points[prompt])
             record = self._record(mask, float(quality), points[prompt])
@@ -145,6 +151,11 @@ class Scene:
     def _without_like(self, mask: UpsampledMask, point: npt.NDArray[np.float64]) -> UpsampledMask:
         top, left = (a + b for a, b in zip(self._view.box[:2], mask.origin, strict=True))
         return replace(mask, patch=keep_pieces(mask.patch, [(float(point[0]) - top, float(point[1]) - left)]))
+
+    @staticmethod
+    def _without_missing(mask: UpsampledMask, missing: npt.NDArray[np.bool_]) -> UpsampledMask:
+        (row, col), (height, width) = mask.origin, mask.patch.shape
+        return replace(mask, patch=mask.patch & ~missing[row : row + height, col : col + width])
 
     def _record(self, mask: UpsampledMask, iou: float, point: npt.NDArray[np.float64]) -> MaskRecord:
         row, col = self._origin

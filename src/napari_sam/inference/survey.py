@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise, product
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,8 @@ import torch.nn.functional as F
 from scipy import ndimage
 
 from napari_sam.inference.views import View
-from napari_sam.inference.windows import close_up, place_window, window_around
+from napari_sam.inference.window_cover import cover_boxes
+from napari_sam.inference.windows import CLOSE_SCALE, close_window, is_small, place_window, window_around
 from napari_sam.model.object_head import ObjectMaps
 from napari_sam.model.sam import Sam
 from napari_sam.ops.seeds import find_seeds, grow_seeds
@@ -28,6 +31,8 @@ PART = 2048  # pixels: larger regions are surveyed part by part, so that memory 
 HALO = 256  # by which parts reach into each other
 CLOSEST, FARTHEST = -2, 6  # levels
 WELL_INSIDE = 0.4  # of a window, for objects that are looked at where they were surveyed
+AROUND = 0.1  # of a close-up, between an object and its edge
+OVERLAP = 0.25  # of a window, between the windows of a survey
 STEPS = 0.25  # of a window, between the points for which windows are looked up
 
 
@@ -48,12 +53,19 @@ def fitting_level(diameter: float, level: int = 0) -> int:
     return int(np.clip(level - change, CLOSEST, FARTHEST))
 
 
-def survey_windows(shape: tuple[int, int], img_size: int, level: int) -> list[Window]:
-    """List the windows of a level that cover a region of (H, W) pixels, with their overlap."""
-    scale = window_around(shape, img_size, (0.0, 0.0), level).scale[0]
-    step = img_size * STEPS / scale
-    rows, cols = (np.append(np.arange(0, side, step), side) for side in shape)
-    found = (window_around(shape, img_size, (float(row), float(col)), level) for row in rows for col in cols)
+def survey_windows(shape: tuple[int, int], img_size: int, level: int, *, lattice: bool = False) -> list[Window]:
+    """List windows of a level that cover a region of (H, W) pixels and overlap by a quarter, or those of the lattice.
+
+    The lattice has twice as many; embeddings on disk are of its windows.
+    """
+    first = window_around(shape, img_size, (0.0, 0.0), level)
+    if not lattice:
+        rows, cols = (_spread(length, side) for length, side in zip(shape, (first.height, first.width), strict=True))
+        return [replace(first, row=row, col=col) for row in rows for col in cols]
+    step = img_size * STEPS / first.scale[0]
+    at = (np.append(np.arange(0, side, step), side) for side in shape)
+    points = product(*at)
+    found = (window_around(shape, img_size, (float(row), float(col)), level) for row, col in points)
     return list(dict.fromkeys(found))
 
 
@@ -68,12 +80,14 @@ class Survey:
         (H, W) of the region.
     level
         At which its windows lie, see `window_around`.
+    lattice
+        Whether the windows are those of the lattice, see `survey_windows`.
     """
 
-    def __init__(self, model: Sam, shape: tuple[int, int], level: int = 0) -> None:
+    def __init__(self, model: Sam, shape: tuple[int, int], level: int = 0, *, lattice: bool = False) -> None:
         self.level = level
         self._model, self._shape = model, shape
-        self.windows = survey_windows(shape, model.img_size, level)
+        self.windows = survey_windows(shape, model.img_size, level, lattice=lattice)
         scale = max(self.windows[0].scale)
         # cells of the maps are kept where they are smaller than pixels
         self._zoom = max(1.0, scale * model.mask_size / model.img_size)
@@ -120,19 +134,39 @@ class Survey:
         if not len(points):
             return []
         chosen: dict[tuple[Window, int], list[int]] = {}
+        small = []
         for number, (point, box) in enumerate(zip(points, boxes, strict=True)):
-            chosen.setdefault(self._window_for(point, box), []).append(number)
+            found = self._window_for(point, box)
+            if found is None:
+                small.append(number)
+            else:
+                chosen.setdefault(found, []).append(number)
+        for window, own in self._close_ups(boxes[small]):
+            chosen[window, -1] = [small[number] for number in own]
         return [View(window, points[own], level, level, boxes[own]) for (window, level), own in chosen.items()]
 
-    def _window_for(self, point: Points, box: Points) -> tuple[Window, int]:
-        """Return where to look at one object, and the level of that."""
+    def _window_for(self, point: Points, box: Points) -> tuple[Window, int] | None:
+        """Return where to look at one object, and the level of that; None for a small one, which is seen closer."""
         size = self._model.img_size
         if self.level < 0 and max(box[2] - box[0], box[3] - box[1]) * 2**-self.level <= size * WELL_INSIDE:
-            return window_around(self._shape, size, (float(point[0]), float(point[1])), self.level), self.level
+            return self._surveyed(point), self.level
         extent = float(box[0]), float(box[1]), float(box[2]), float(box[3])
         window, level = place_window(self._shape, size, extent, box=True, level=max(self.level, 0))
-        closer = close_up(self._shape, size, extent, max(window.scale))
-        return (window, level) if closer is None else (closer, -1)
+        return None if is_small(size, extent, max(window.scale)) else (window, level)
+
+    def _surveyed(self, point: Points) -> Window:
+        """Return the window of the survey in whose middle a point lies."""
+        return min(
+            self.windows,
+            key=lambda w: max(abs(w.row + w.height / 2 - point[0]), abs(w.col + w.width / 2 - point[1])),
+        )
+
+    def _close_ups(self, boxes: Points) -> Iterator[tuple[Window, list[int]]]:
+        """Yield windows that show small objects twice as large, each with the numbers of its objects."""
+        side = int(self._model.img_size / CLOSE_SCALE)
+        sides = min(self._shape[0], side), min(self._shape[1], side)
+        for origin, own in cover_boxes(boxes, self._shape, sides, AROUND * side):
+            yield close_window(self._shape, self._model.img_size, origin), own.tolist()
 
     def _blend(self) -> npt.NDArray[np.float32]:
         return np.divide(self._maps, np.maximum(self._weights, np.float32(1e-6)), dtype=np.float32)
@@ -154,6 +188,13 @@ def _split(start: int, stop: int) -> list[tuple[int, int, int, int]]:
     count = max(1, -(-(stop - start - HALO) // PART))
     edges = np.linspace(start, stop, count + 1).round().astype(int).tolist()
     return [(max(start, a - HALO), a, b, min(stop, b + HALO)) for a, b in pairwise(edges)]
+
+
+def _spread(length: int, side: int) -> list[int]:
+    """Return where windows of `side` pixels begin that cover an axis evenly."""
+    overlap = side * OVERLAP
+    count = max(1, -int(-(length - overlap) // (side - overlap)))
+    return np.linspace(0, length - side, count).round().astype(int).tolist()
 
 
 def _inwards(length: int) -> npt.NDArray[np.float32]:

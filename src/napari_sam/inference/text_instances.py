@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from napari_sam.inference.embedding_cache import EmbeddingCache
-from napari_sam.inference.picture import Picture, Progress, batch_size, view_of
+from napari_sam.inference.picture import Picture, Progress, batch_size, encode_batch, view_of
 from napari_sam.inference.survey import Survey, survey_windows
 from napari_sam.inference.text_contrasts import familiarity
 from napari_sam.inference.text_prompts import TextTokens
@@ -116,16 +116,21 @@ def _windows(
     if not model.spec.windowed:
         return [view_of(model, region)]
     shape = region[2] - region[0], region[3] - region[1]
-    survey = Survey(model, shape)
+    lattice = picture.store is not None
+    survey = Survey(model, shape, lattice=lattice)
     if model.object_head is None:
         return [_shifted(window, region) for window in survey.windows]
-    for number, window in enumerate(survey.windows):
+    size = encode_batch(model)
+    for start in range(0, len(survey.windows), size):
         if progress is not None:
-            progress(number, len(survey.windows))
-        maps = picture.look(model, _shifted(window, region), cache).objects
-        assert maps is not None  # noqa: S101 - the model has an object head
-        survey.add(window, maps)
-    return [_shifted(window, region) for window in survey_windows(shape, model.img_size, survey.better_level())]
+            progress(start, len(survey.windows))
+        some = survey.windows[start : start + size]
+        decoders = picture.look_at_all(model, [_shifted(window, region) for window in some], cache)
+        for window, decoder in zip(some, decoders, strict=True):
+            assert decoder.objects is not None  # noqa: S101 - the model has an object head
+            survey.add(window, decoder.objects)
+    found = survey_windows(shape, model.img_size, survey.better_level(), lattice=lattice)
+    return [_shifted(window, region) for window in found]
 
 
 def _shifted(window: Window, region: tuple[int, int, int, int]) -> Window:

@@ -8,6 +8,8 @@ from napari_sam.types import BoolArray, Window
 
 __all__ = [
     "close_up",
+    "close_window",
+    "is_small",
     "lattice_origins",
     "level_scales",
     "place_around",
@@ -132,11 +134,24 @@ def close_up(
     """
     row0, col0, row1, col1 = extent
     side = int(img_size / CLOSE_SCALE)
-    if scale >= CLOSE_SCALE or max(row1 - row0, col1 - col0) > CLOSE_SIZE * img_size:
+    if not is_small(img_size, extent, scale):
         return None
     if anchor is not None:
         return _around(shape, side, anchor, CLOSE_SCALE)
     return _on_lattice(shape, side, ((row0 + row1) / 2, (col0 + col1) / 2), CLOSE_SCALE)
+
+
+def is_small(img_size: int, extent: tuple[float, float, float, float], scale: float) -> bool:
+    """Tell whether an object that spans (row0, col0, row1, col1) is looked at twice as large as at scale 1.
+
+    `scale` is the one at which it would be looked at otherwise.
+    """
+    return scale < CLOSE_SCALE and max(extent[2] - extent[0], extent[3] - extent[1]) <= CLOSE_SIZE * img_size
+
+
+def close_window(shape: tuple[int, int], img_size: int, origin: tuple[int, int]) -> Window:
+    """Return the window that begins at `origin` (row, col) and shows what is in it twice as large as at scale 1."""
+    return _window(shape, origin, int(img_size / CLOSE_SCALE), CLOSE_SCALE)
 
 
 def window_around(shape: tuple[int, int], img_size: int, point: tuple[float, float], level: int) -> Window:

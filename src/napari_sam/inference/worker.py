@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from napari_sam.errors import OperationCancelled
 
-__all__ = ["LatestWins"]
+__all__ = ["LatestWins", "wait_for_workers"]
+
+_stopped: weakref.WeakSet[LatestWins] = weakref.WeakSet()  # threads that may still be at their last step
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class LatestWins:
 
     def stop(self, timeout: float | None = None) -> bool:
         """End the thread after the running request's next check; True once it has ended."""
+        _stopped.add(self)
         with self._changed:
             self._stopped = True
             self._waiting = None
@@ -117,3 +122,13 @@ class LatestWins:
             request.on_error(error)
         else:
             request.on_done(result)
+
+
+def wait_for_workers(timeout: float) -> bool:
+    """Wait until the threads of all workers that were stopped have ended; False if `timeout` seconds were not enough.
+
+    A thread in the middle of PyTorch's code when the process ends would take the process down with it.
+    """
+    end = time.monotonic() + timeout
+    ended = [worker.stop(max(0.0, end - time.monotonic())) for worker in list(_stopped)]
+    return all(ended)

@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from napari_sam.errors import InputError
 from napari_sam.io.csv_rows import CsvRow, read_csv_rows
-from napari_sam.io.images import image_shape, read_image
+from napari_sam.io.file_kind import READABLE, is_image
+from napari_sam.io.images import read_image, stack_sides
 from napari_sam.io.label_numbers import LARGEST_ID, read_labels
 
-__all__ = ["Dataset", "DatasetItem", "list_dataset", "read_dataset"]
+__all__ = ["Dataset", "DatasetItem", "list_dataset", "list_images", "read_dataset"]
 
 LABEL_EXTENSIONS = (".png", ".tif", ".tiff")
 EXTENSIONS = (*LABEL_EXTENSIONS, ".jpg", ".jpeg")
@@ -110,9 +111,9 @@ def list_dataset(path: Path, every: int = 1) -> tuple[Dataset, list[str]]:
         if not folder.is_dir():
             raise InputError(f"There is no folder {folder}: a data set holds images/ and labels/ with the same names.")
     label_files = {file.stem: file for file in _files(labels, LABEL_EXTENSIONS)}
-    image_files = _files(images, EXTENSIONS)
+    image_files = list_images(images)
     if not image_files:
-        raise InputError(f"There are no images in {images}: PNG, TIFF and JPEG files are read.")
+        raise InputError(f"There are no images in {images}: {READABLE} files are read.")
     index = _read_index(path)
     items: list[DatasetItem] = []
     problems: list[str] = []
@@ -127,6 +128,12 @@ def list_dataset(path: Path, every: int = 1) -> tuple[Dataset, list[str]]:
     return Dataset(path=path, items=tuple(items)), problems
 
 
+def list_images(folder: Path) -> list[Path]:
+    """Return the image files of a folder by name; what they are is told by their content, or else their extension."""
+    found = (file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    return sorted(file for file in found if file.suffix.lower() in EXTENSIONS or is_image(file))
+
+
 def _numbered_anew(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
     _, dense = np.unique(np.append(labels, 0), return_inverse=True)  # 0 is there, so it stays 0
     return dense[:-1].reshape(labels.shape).astype(np.int32)
@@ -138,11 +145,11 @@ def _files(folder: Path, extensions: tuple[str, ...]) -> list[Path]:
 
 
 def _planes(image_file: Path, label_file: Path, row: dict[str, str], every: int) -> Iterator[DatasetItem]:
-    leading = _leading(image_file)
+    leading, _ = stack_sides(image_file)
     stack = max(leading, default=1) > 1
-    if stack and _leading(label_file) != leading:
+    if stack and (labelled := stack_sides(label_file)[0]) != leading:
         raise InputError(
-            f"{image_file} is a stack of {leading} planes, its labels {label_file} of {_leading(label_file)}: "
+            f"{image_file} is a stack of {leading} planes, its labels {label_file} of {labelled}: "
             "give as many planes of labels, and colours as the last axis."
         )
     whole = DatasetItem(
@@ -158,12 +165,6 @@ def _planes(image_file: Path, label_file: Path, row: dict[str, str], every: int)
     for plane in list(np.ndindex(leading))[::every]:
         name = "-".join([whole.name, *(f"{index:03d}" for index in plane)])
         yield replace(whole, name=name, plane=plane)
-
-
-def _leading(path: Path) -> tuple[int, ...]:
-    """Return the sides of a stack's axes before the image's; () for one plane."""
-    shape = image_shape(path)
-    return shape[: -3 if len(shape) > 2 and shape[-1] in (3, 4) else -2]
 
 
 def _read_table(path: Path) -> tuple[list[str], list[CsvRow]]:

@@ -1,15 +1,25 @@
-"""One level of an image's pyramid, and the choice of a level by the size of its pixels."""
+"""One level of an image's pyramid, where its pixels lie, and the names of axes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from napari_sam.errors import InputError
 
-__all__ = ["AXES", "ImageLevel", "check_axes", "guess_axes", "nearest_level"]
+__all__ = [
+    "AXES",
+    "ImageLevel",
+    "ImageRecord",
+    "Sizes",
+    "axis_name",
+    "check_axes",
+    "guess_axes",
+    "nearest_level",
+    "specimen_sizes",
+]
 
 AXES = ("t", "c", "z", "y", "x")
 MICROMETRES = {
@@ -20,7 +30,17 @@ MICROMETRES = {
     "centimeter": 1e4,
     "meter": 1e6,
 }
-NAMES = {"time": "t", "channel": "c", "channels": "c", **{axis: axis for axis in AXES}}
+NAMES = {
+    **{axis: axis for axis in AXES},
+    **dict.fromkeys(("time", "frame", "frames"), "t"),
+    **dict.fromkeys(("channel", "channels", "ch"), "c"),
+    **dict.fromkeys(("depth", "plane", "slice"), "z"),
+    **dict.fromkeys(("row", "rows", "height"), "y"),
+    **dict.fromkeys(("col", "column", "columns", "width"), "x"),
+}
+CHANNELS = (4, 8)  # that a last axis without a name may have where the others are longer; no image is so narrow
+PRINTED = 0.02  # pixels per micrometre that printers' 72 to 300 dots per inch do not reach: they say nothing of cells
+Sizes = Mapping[str, tuple[float, str]]  # by axis: distance of pixels and its unit
 
 
 @dataclass(frozen=True)
@@ -30,7 +50,7 @@ class ImageLevel:
     Parameters
     ----------
     array
-        A `zarr.Array`, read piece by piece.
+        A `zarr.Array` or `HeldArray`, read piece by piece.
     scale
         Distance of neighbouring pixels, in `units`.
     translation
@@ -44,9 +64,44 @@ class ImageLevel:
     translation: tuple[float, ...]
     units: tuple[str, ...]
 
+    @classmethod
+    def sized(cls, array: Any, axes: Sequence[str], sizes: Sizes, translation: Sequence[float] = ()) -> ImageLevel:
+        """Return a level with the sizes of the axes that are known, 1 of the others."""
+        known = [sizes.get(axis, (1.0, "")) for axis in axes]
+        place = tuple(translation) or (0.0,) * len(known)
+        return cls(array, tuple(size for size, _ in known), place, tuple(unit for _, unit in known))
+
     def pixel_size(self, axis: int) -> float:
         """Return the scale of an axis in micrometres, or as it is where its unit is no length."""
         return self.scale[axis] * MICROMETRES.get(self.units[axis], 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRecord:
+    """Hold what a file says of its image.
+
+    Parameters
+    ----------
+    axes
+        Names as stored, among t, c, z, y, x.
+    levels
+        Of the pyramid, the finest first.
+    channel_names
+        As far as the file has them.
+    alpha
+        Number of the channel that the file says is alpha: how opaque a pixel is, not how bright.
+    version
+        Of OME-Zarr, "" for all else.
+    affine
+        (4, 4) rows of numbers that lead from (x, y, z) pixels to millimetres, of NIfTI.
+    """
+
+    axes: tuple[str, ...]
+    levels: tuple[ImageLevel, ...]
+    channel_names: tuple[str, ...] = ()
+    alpha: int | None = None
+    version: str = ""
+    affine: tuple[tuple[float, ...], ...] = ()
 
 
 def nearest_level(levels: Sequence[ImageLevel], axis: int, wanted: float) -> int:
@@ -62,6 +117,8 @@ def check_axes(axes: Sequence[str], shapes: Sequence[tuple[int, ...]], location:
     InputError
         If they are not y, x and perhaps t, c, z, each once, as many as the arrays have.
     """
+    if len(shapes[0]) < 2:
+        raise InputError(f"{location} has shape {shapes[0]}: an image has at least two axes.")
     known = len(set(axes)) == len(axes) and {"y", "x"} <= set(axes) <= set(AXES)
     if not known or any(len(shape) != len(axes) for shape in shapes):
         raise InputError(
@@ -74,12 +131,25 @@ def check_axes(axes: Sequence[str], shapes: Sequence[tuple[int, ...]], location:
 def guess_axes(shape: tuple[int, ...], names: Sequence[str | None] | None = None) -> tuple[str, ...]:
     """Return the axes of an array that nothing but its shape, and perhaps names of its dimensions, tells about.
 
-    Three axes are (y, x, c) where the last is at most 4 and the others are longer, else (z, y, x); four are
+    Three axes are (y, x, c) where the last is at most 4, or 8, and the others are longer, else (z, y, x); four are
     (z, y, x, c) by the same rule, else (t, z, y, x); five are (t, c, z, y, x). Empty where there is no such reading.
     """
-    found = tuple(NAMES.get((name or "").lower(), "") for name in names or ())
-    if len(found) == len(shape) and all(found) and len(set(found)) == len(found) and {"y", "x"} <= set(found):
+    found = tuple(axis_name(name or "") for name in names or ())
+    if len(found) == len(shape) and len(set(found)) == len(found) and {"y", "x"} <= set(found) <= set(AXES):
         return found
-    colour = len(shape) in (3, 4) and shape[-1] <= 4 < min(shape[-3:-1])
+    colour = len(shape) in (3, 4) and any(shape[-1] <= most < min(shape[-3:-1]) for most in CHANNELS)
     guesses = {2: "yx", 3: "yxc" if colour else "zyx", 4: "zyxc" if colour else "tzyx", 5: "tczyx"}
     return tuple(guesses.get(len(shape), ""))
+
+
+def axis_name(name: object) -> str:
+    """Return t, c, z, y or x for an axis as files name it ("Y", "channel", "Time"); others in small letters."""
+    text = str(name).strip().lower()
+    return NAMES.get(text, text)
+
+
+def specimen_sizes(rows: float, cols: float) -> Sizes:
+    """Return the sizes of pixels from how many go to a micrometre; none where only a printer would mean it."""
+    if not min(rows, cols) > PRINTED:
+        return {}
+    return {"y": (1 / rows, "micrometer"), "x": (1 / cols, "micrometer")}

@@ -1,58 +1,121 @@
-"""Reading pictures; writing labels, all at once or not at all."""
+"""Reading images of every kind; writing labels, all at once or not at all."""
 
 from __future__ import annotations
 
 import os
-import struct
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from napari_sam.errors import InputError
+from napari_sam.io.label_place import Place, nifti_affine, png_options, tiff_options
+from napari_sam.io.large_image import LargeImage, open_large_image
 from napari_sam.paths import local_path
 
-__all__ = ["check_output", "image_shape", "read_image", "read_labels", "write_labels"]
+__all__ = [
+    "check_output",
+    "image_shape",
+    "plane_index",
+    "read_image",
+    "read_labels",
+    "read_plane",
+    "stack_sides",
+    "write_labels",
+]
 
-PICTURES = (".png", ".jpg", ".jpeg")
 TIFFS = (".tif", ".tiff")
-READABLE = "PNG, JPEG, TIFF, .npy and .zarr"
-Read = TypeVar("Read")
+NIFTIS = (".nii", ".nii.gz")
+WRITABLE = ".png, .tif, .npy, .zarr, or .nii"
 
 
 def read_image(path: str | Path, plane: tuple[int, ...] | None = None) -> npt.NDArray[Any]:
-    """Read one plane: (H, W), or (H, W, C) for colour.
+    """Read one plane: (H, W), or (H, W, C) where the image has several channels.
+
+    All kinds that `open_large_image` opens are read: channel axes are told by their names, or as the last of an array
+    without names; alpha is left out where the file says that a channel is alpha.
 
     Parameters
     ----------
     path
-        A PNG, JPEG, TIFF or .npy file, or a Zarr array or OME-Zarr group; after `.zarr` a path inside may follow.
+        An image file of any kind, a Zarr array or OME-Zarr group (also in a zip file), or a folder of a DICOM series.
     plane
-        Indices of the leading axes of a stack; only that plane of a Zarr or a TIFF is read.
+        Indices of the stacked axes, as stored; only that plane is read. Negative ones count from the end.
 
     Raises
     ------
     InputError
         If the file is missing, unreadable or of an unknown kind, or the plane does not fit.
     """
-    path = local_path(path)
-    if any(part.endswith(".zarr") for part in path.parts):
-        return _pick_plane(_open_zarr(path), plane, path)
-    if not path.is_file():
-        raise InputError(f"There is no file {path}: give an existing image.")
-    suffix = path.suffix.lower()
-    if suffix in PICTURES:
-        return _pick_plane(_read(path, _read_picture), plane, path)
-    if suffix in TIFFS:
-        page = _read(path, lambda file: _read_tiff_page(file, plane)) if plane else None
-        return _pick_plane(_read(path, _read_tiff), plane, path) if page is None else page
-    if suffix == ".npy":
-        return _pick_plane(_read(path, _read_npy), plane, path)
-    raise InputError(f"Cannot read {path}: {suffix or 'no extension'} is unknown, {READABLE} are read.")
+    image = open_large_image(path)
+    return read_plane(image, plane, path)
+
+
+def read_plane(image: LargeImage, plane: tuple[int, ...] | None, name: object = None) -> npt.NDArray[Any]:
+    """Read one plane of an open image, (H, W) or with several channels (H, W, C).
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or the plane does not fit; `name` says in messages whose it is.
+    """
+    index, channel = plane_index(image, plane, name)
+    values = image.plane(index, channel)[...]
+    return values[..., 0] if values.ndim == 3 and values.shape[-1] == 1 else values
+
+
+def plane_index(
+    image: LargeImage, plane: tuple[int, ...] | None, name: object = None
+) -> tuple[dict[str, int], tuple[int, ...] | None]:
+    """Return the index by axis of the plane that numbers name, and the channel where they name one, too.
+
+    There is a number for each stacked axis; where channels lie before y and x, one for those may be among them.
+
+    Parameters
+    ----------
+    image
+        Any.
+    plane
+        None for the only plane of an image.
+    name
+        Of the image for messages, its location by default.
+
+    Raises
+    ------
+    InputError
+        If the image has several planes and none is given, or there is no such plane.
+    """
+    name = name or image.location
+    count = len(image.stacked)
+    shape = tuple(int(side) for side in image.array.shape)
+    if plane is None:
+        if any(image.sizes[axis] > 1 for axis in image.stacked):
+            raise InputError(
+                f"{name} has shape {shape}, a stack: pick a plane with {count} "
+                f"{'index' if count == 1 else 'indices'} (--plane {','.join('0' * count)})."
+            )
+        plane = (0,) * count
+    axes = image.stacked
+    if len(plane) == count + 1 and "c" in image.axes[: image.axes.index("y")]:
+        axes = tuple(axis for axis in image.axes if axis not in "yx")
+    if len(plane) != len(axes):
+        raise InputError(
+            f"{name} has shape {shape} and the axes {', '.join(image.axes)}: a plane of it has {count} indices, not "
+            f"{len(plane)}."
+        )
+    found: dict[str, int] = {}
+    for axis, index in zip(axes, plane, strict=True):
+        side = image.sizes[axis]
+        if not -side <= index < side:
+            raise InputError(f"{name} has no plane {index}: that axis is numbered 0 to {side - 1}.")
+        found[axis] = index % side
+    channel = found.pop("c", None)
+    return found, None if channel is None else (channel,)
 
 
 def read_labels(path: str | Path, plane: tuple[int, ...] | None = None) -> npt.NDArray[Any]:
@@ -63,28 +126,44 @@ def read_labels(path: str | Path, plane: tuple[int, ...] | None = None) -> npt.N
 
 
 def image_shape(path: str | Path) -> tuple[int, ...]:
-    """Return the shape of what `read_image` reads, without reading the pixels of a picture, TIFF or .npy file.
+    """Return the shape (..., H, W), or (..., H, W, C) with several channels, of all planes; no pixels are read.
 
     Raises
     ------
     InputError
         If the file is missing, unreadable or of an unknown kind.
     """
-    path = local_path(path)
-    suffix = path.suffix.lower()
-    if path.is_file() and suffix in PICTURES:
-        return _read(path, _picture_shape)
-    if path.is_file() and suffix in TIFFS:
-        return _read(path, _tiff_shape)
-    if path.is_file() and suffix == ".npy":
-        return tuple(_read(path, lambda file: np.load(file, mmap_mode="r", allow_pickle=False)).shape)
-    return read_image(path).shape
+    image = open_large_image(path)
+    first = image.plane(dict.fromkeys(image.stacked, 0)).shape
+    return (*(image.sizes[axis] for axis in image.stacked), *(first[:2] if first[2:] == (1,) else first))
 
 
-def write_labels(path: str | Path, labels: npt.NDArray[Any]) -> None:
-    """Write a (H, W) label image in the kind that the extension names: .png, .tif, .npy or .zarr (OME-Zarr 0.5).
+def stack_sides(path: str | Path) -> tuple[tuple[int, ...], tuple[int, int]]:
+    """Return the sides of the stacked axes, () for one plane, and (H, W) of an image; no pixels are read.
 
-    PNG holds 16 bits; TIFF and the others 16 or, where labels need it, 32. A kill leaves the old file or the new one.
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable or of an unknown kind.
+    """
+    image = open_large_image(path)
+    return tuple(image.sizes[axis] for axis in image.stacked), image.shape
+
+
+def write_labels(path: str | Path, labels: npt.NDArray[Any], place: Place | None = None) -> None:
+    """Write (..., H, W) labels in the kind that the extension names: .png, .tif, .npy, .zarr (OME-Zarr 0.5) or .nii.
+
+    PNG holds 16 bits and one plane; TIFF and the others 16 or, where labels need it, 32. A kill leaves the old file or
+    the new one.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    labels
+        0 is background.
+    place
+        Size and place of the image's pixels (`LargeImage.place`), which are kept as far as the format can say them.
 
     Raises
     ------
@@ -92,154 +171,67 @@ def write_labels(path: str | Path, labels: npt.NDArray[Any]) -> None:
         If the extension is unknown, the folder is missing, or the labels do not fit.
     """
     path = local_path(path)
-    check_output(path)
+    check_output(path, stack=labels.ndim > 2)
+    place = place.last(labels.ndim) if place is not None else None
     top = int(labels.max()) if labels.size else 0
     small = labels.astype(np.uint16 if top < 2**16 else np.uint32)
-    suffix = path.suffix.lower()
+    suffix = output_suffix(path)
     if suffix == ".png":
         if top >= 2**16:
             raise InputError(f"{path} cannot hold label {top}: PNG ends at 65535, write a .tif instead.")
-        _replace(path, lambda part: Image.fromarray(small).save(part, format="PNG"))
+        _replace(path, lambda part: Image.fromarray(small).save(part, format="PNG", **png_options(place)))
     elif suffix in TIFFS:
         import tifffile
 
-        _replace(path, lambda part: tifffile.imwrite(part, small, compression="zlib"))
+        how = tiff_options(small, place)
+        _replace(path, lambda part: tifffile.imwrite(part, small, compression="zlib", **how))
     elif suffix == ".npy":
         _replace(path, lambda part: _save_npy(part, small))
+    elif suffix in NIFTIS:
+        from napari_sam.io.medical_files import write_nifti
+
+        _replace(path, lambda part: write_nifti(part, small, nifti_affine(place)), suffix)
     else:
-        _write_ome_zarr(path, small)
+        _write_ome_zarr(path, small, place)
 
 
-def check_output(path: Path) -> None:
+def output_suffix(path: Path) -> str:
+    """Return the extension that says how labels are written, ".nii.gz" as one."""
+    return ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix.lower()
+
+
+def check_output(path: Path, *, stack: bool = False) -> None:
     """Check that labels can be written to `path`, before any work is done.
+
+    Parameters
+    ----------
+    path
+        Where to.
+    stack
+        Whether the labels have more than one plane.
 
     Raises
     ------
     InputError
         If the extension is unknown, the folder is missing or not writable, or a Zarr is in the way.
     """
-    if path.suffix.lower() not in (".png", *TIFFS, ".npy", ".zarr"):
-        raise InputError(f"Cannot write labels to {path}: use .png, .tif, .npy or .zarr.")
+    suffix = output_suffix(path)
+    if suffix not in (".png", *TIFFS, ".npy", ".zarr", *NIFTIS):
+        raise InputError(f"Cannot write labels to {path}: use {WRITABLE}.")
+    if stack and suffix == ".png":
+        raise InputError(f"Cannot write the labels of a stack to {path}: use .tif or .npy, .zarr, or .nii.")
     folder = path.absolute().parent
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder} to write {path.name} to: make it first.")
     if not os.access(folder, os.W_OK):
         raise InputError(f"The folder {folder} cannot be written to: choose another.")
-    if path.suffix.lower() == ".zarr" and path.exists():
+    if suffix == ".zarr" and path.exists():
         raise InputError(f"{path} already exists: remove it or write to another name.")
 
 
-def _read(path: Path, reader: Callable[[Path], Read]) -> Read:
-    """Turn the many ways in which a damaged file fails into one sentence."""
-    try:
-        return reader(path)
-    except (OSError, ValueError, EOFError, SyntaxError, KeyError, IndexError, TypeError, struct.error) as error:
-        reason = str(error).split("\n")[0].rstrip(".")
-        raise InputError(f"Cannot read {path} ({reason}): the file is damaged or not what its name says.") from error
-
-
-def _read_picture(path: Path) -> npt.NDArray[Any]:
-    with Image.open(path) as picture:
-        if picture.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV", "PA"):
-            return np.asarray(picture.convert("RGB"))
-        if picture.mode == "LA":
-            return np.asarray(picture.convert("L"))
-        return np.asarray(picture)
-
-
-def _read_tiff(path: Path) -> npt.NDArray[Any]:
-    import tifffile
-
-    try:
-        return np.asarray(tifffile.imread(path))
-    except tifffile.TiffFileError as error:
-        raise ValueError(str(error)) from error
-
-
-def _read_tiff_page(path: Path, plane: tuple[int, ...] | None) -> npt.NDArray[Any] | None:
-    """Return one plane if the file keeps each on a page of its own, else None."""
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            series = file.series[0]
-            leading = series.shape[: len(plane or ())]
-            inside = all(0 <= index < side for index, side in zip(plane or (), leading, strict=True))
-            if not inside or series.is_truncated or len(series) != np.prod(leading):
-                return None
-            page = series[int(np.ravel_multi_index(plane or (), leading))]
-            fits = page is not None and page.shape == series.shape[len(leading) :] and len(page.shape) in (2, 3)
-            return np.asarray(page.asarray()) if page is not None and fits else None
-    except tifffile.TiffFileError as error:
-        raise ValueError(str(error)) from error
-
-
-def _picture_shape(path: Path) -> tuple[int, ...]:
-    with Image.open(path) as picture:
-        width, height = picture.size
-        bands = {"P": 3, "LA": 1, "PA": 3, "CMYK": 3}.get(picture.mode, len(picture.getbands()))
-        return (height, width) if bands == 1 else (height, width, bands)
-
-
-def _tiff_shape(path: Path) -> tuple[int, ...]:
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            return tuple(int(side) for side in file.series[0].shape)
-    except tifffile.TiffFileError as error:
-        raise ValueError(str(error)) from error
-
-
-def _read_npy(path: Path) -> npt.NDArray[Any]:
-    return np.load(path, allow_pickle=False)
-
-
-def _open_zarr(path: Path) -> Any:
-    """Open an array, or the finest level of an OME-Zarr group."""
-    import zarr
-
-    if not path.exists():
-        raise InputError(f"There is no Zarr at {path}: give an existing array or OME-Zarr group.")
-    try:
-        node: Any = zarr.open(str(path), mode="r")
-        if isinstance(node, zarr.Group):
-            attributes: Any = dict(node.attrs)
-            scales = attributes.get("ome", attributes).get("multiscales")
-            name = scales[0]["datasets"][0]["path"] if scales else next(iter(sorted(node.array_keys())))
-            node = node[name]
-    except (OSError, ValueError, KeyError, TypeError, IndexError, StopIteration) as error:
-        raise InputError(
-            f"Cannot open {path} as a Zarr array or OME-Zarr image: {error or 'no array in it'}."
-        ) from error
-    return node
-
-
-def _pick_plane(array: Any, plane: tuple[int, ...] | None, path: Path) -> npt.NDArray[Any]:
-    """Index the leading axes; a last axis of 3 or 4 after two others counts as colour."""
-    shape = tuple(int(side) for side in array.shape)
-    if len(shape) < 2:
-        raise InputError(f"{path} has shape {shape}: an image has at least two axes.")
-    colour = len(shape) > 2 and shape[-1] in (3, 4)
-    leading = shape[: -3 if colour else -2]
-    if plane is None:
-        if any(side > 1 for side in leading):
-            raise InputError(
-                f"{path} has shape {shape}, a stack: pick a plane with {len(leading)} "
-                f"{'index' if len(leading) == 1 else 'indices'} (--plane {','.join('0' * len(leading))})."
-            )
-        plane = (0,) * len(leading)
-    if len(plane) != len(leading):
-        raise InputError(f"{path} has shape {shape}: a plane of it has {len(leading)} indices, not {len(plane)}.")
-    for index, side in zip(plane, leading, strict=True):
-        if not -side <= index < side:
-            raise InputError(f"{path} has no plane {index}: that axis is numbered 0 to {side - 1}.")
-    return np.asarray(array[tuple(plane)] if plane else array[...])
-
-
-def _replace(path: Path, write: Callable[[str], Any]) -> None:
+def _replace(path: Path, write: Callable[[str], Any], suffix: str = "") -> None:
     """Write beside `path`, then rename: what is there stays whole until the new file is."""
-    handle, part = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.", suffix=".part")
+    handle, part = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.", suffix=f".part{suffix}")
     os.close(handle)
     try:
         write(part)
@@ -257,25 +249,29 @@ def _save_npy(part: str, labels: npt.NDArray[Any]) -> None:
         np.save(stream, labels)
 
 
-def _write_ome_zarr(path: Path, labels: npt.NDArray[Any]) -> None:
+def _write_ome_zarr(path: Path, labels: npt.NDArray[Any], place: Place | None) -> None:
     """Write an OME-Zarr 0.5 label image with a pyramid by nearest neighbours."""
-    import shutil
-
     import zarr
 
     from napari_sam.io.label_metadata import describe_image
     from napari_sam.io.label_pyramid import LevelPlan, coarsen, create_level, plan_levels
 
-    height, width = labels.shape
-    plans = plan_levels([LevelPlan((height, width), (1.0, 1.0), (0.0, 0.0))])
+    known = place or Place.unknown(labels.ndim)
+    order = sorted(range(labels.ndim), key=lambda axis: "tzyx".index(known.axes[axis]))  # as OME-Zarr demands
+    labels, place = labels.transpose(order), known.ordered(order)
+    plans = plan_levels([LevelPlan(labels.shape, place.scale, place.translation)])
     part = Path(tempfile.mkdtemp(dir=path.absolute().parent, prefix=f".{path.name}."))
     try:
         group = zarr.open_group(str(part), mode="w", zarr_format=3)
-        level = labels
+        level: Any = labels
         for number, plan in enumerate(plans):
-            level = coarsen(level, plan.shape, "yx", {}, (0, 0, plan.shape[0], plan.shape[1]))  # the first as it is
-            create_level(group, str(number), plan.shape, str(labels.dtype), "yx", (512, 512))[...] = level
-        describe_image(group, path.stem, "yx", ("", ""), plans)
+            array = create_level(group, str(number), plan.shape, str(labels.dtype), place.axes, (512, 512))
+            whole = (0, 0, plan.shape[-2], plan.shape[-1])
+            for index in np.ndindex(plan.shape[:-2]):  # the first level as it is
+                plane = dict(zip(place.axes, index, strict=False))
+                array[index] = coarsen(level, plan.shape, place.axes, plane, whole)
+            level = array
+        describe_image(group, path.stem, place.axes, place.units, plans)
         os.chmod(part, 0o755)  # noqa: S103 - mkdtemp made it private; others may read results
         os.rename(part, path)
     except OSError as error:

@@ -18,7 +18,8 @@ from napari_sam.paths import local_path
 
 __all__ = ["VERSION", "Journal", "digest_array", "pack_array", "read_journal", "unpack_array"]
 
-VERSION = 1
+VERSION = 2  # version 1 knew no `drawn`
+KNOWN = (1, 2)
 
 
 class Journal:
@@ -91,8 +92,11 @@ def read_journal(path: str | Path) -> list[dict[str, Any]]:
                 f"Line {number} of the journal {path} is damaged ({error}): restore or remove it."
             ) from error
         events.append(event)
-    if not events or events[0]["event"] != "session" or events[0].get("version") != VERSION:
-        raise InputError(f"{path} is no journal of version {VERSION}: give a file that the dock SAM Prompts wrote.")
+    if not events or events[0]["event"] != "session" or events[0].get("version") not in KNOWN:
+        raise InputError(
+            f"{path} is no journal of version {' or '.join(map(str, KNOWN))}: "
+            "give a file that the dock SAM Prompts wrote."
+        )
     return events
 
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from napari_sam.io.label_pyramid import LevelPlan
 from napari_sam.io.ome_metadata import ome_attributes
 
-__all__ = ["describe_image", "describe_labels", "level_count", "list_labels", "set_colors", "set_properties"]
+__all__ = [
+    "add_colors",
+    "describe_image",
+    "describe_labels",
+    "label_rgba",
+    "level_count",
+    "list_labels",
+    "set_colors",
+    "set_properties",
+]
 
 FOLDER = "labels/"
 LISTED_COLORS = 1000
@@ -86,6 +95,31 @@ def set_colors(group: Any, count: int) -> None:
     _update(group, image_label=entry)
 
 
+def add_colors(group: Any, labels: Iterable[int]) -> None:
+    """Give labels colours that have none, where the metadata list any.
+
+    Viewers show no labels without a colour where others have some. A list of our own that grows beyond 1000 goes, as
+    `set_colors` would leave it out.
+    """
+    entry = ome_attributes(group)["image-label"]
+    listed = entry.get("colors", [])
+    known = {color["label-value"] for color in listed}
+    fresh = sorted(label for label in set(labels) - known if label > 0)
+    if not listed or not fresh:
+        return
+    colors = [*listed, *map(_color, fresh)]
+    if len(colors) > LISTED_COLORS and all(color == _color(color["label-value"]) for color in colors):
+        set_colors(group, len(colors))
+    else:
+        _update(group, image_label={**entry, "colors": colors})
+
+
+def label_rgba(label: int) -> tuple[int, int, int, int]:
+    """Return a colour for a label, each part 0 to 255, neighbouring labels far apart."""
+    red, green, blue = colorsys.hsv_to_rgb(label * 0.618034 % 1, 0.75, 0.95)  # golden section
+    return round(255 * red), round(255 * green), round(255 * blue), 255
+
+
 def set_properties(group: Any, properties: Mapping[int, Mapping[str, Any]]) -> None:
     """Give labels properties, which replace those that were there; viewers show them as columns."""
     listed = [{"label-value": label, **values} for label, values in sorted(properties.items())]
@@ -93,8 +127,7 @@ def set_properties(group: Any, properties: Mapping[int, Mapping[str, Any]]) -> N
 
 
 def _color(label: int) -> dict[str, Any]:
-    parts = colorsys.hsv_to_rgb(label * 0.618034 % 1, 0.75, 0.95)  # golden section
-    return {"label-value": label, "rgba": [*(round(255 * part) for part in parts), 255]}
+    return {"label-value": label, "rgba": list(label_rgba(label))}
 
 
 def _version(group: Any) -> str:

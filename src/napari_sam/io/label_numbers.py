@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from napari_sam.errors import InputError
 from napari_sam.io.images import read_image
+from napari_sam.io.picture_files import unlimited
 from napari_sam.paths import local_path
 
 __all__ = ["LARGEST_ID", "as_labels", "check_label_ids", "label_numbers", "read_labels", "read_mask"]
@@ -123,12 +124,12 @@ def _read_numbers(path: Path, plane: tuple[int, ...] | None) -> npt.NDArray[Any]
 def _colour_indices(path: Path) -> npt.NDArray[Any] | None:
     """Return the indices of a picture with a colour table, None for any other file."""
     try:
-        with Image.open(path) as picture:
+        with unlimited(path) as picture:
             if picture.format == "TIFF" or picture.mode not in ("P", "PA"):
                 return None  # TIFFs are read as their numbers in any case
             values = np.asarray(picture)
             return values[..., 0] if picture.mode == "PA" else values
-    except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
+    except (OSError, ValueError, UnidentifiedImageError):
         return None  # reading it as an image says what is wrong
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
@@ -26,7 +26,14 @@ from napari_sam.io.label_group import (
     plain_errors,
     sync_chunks,
 )
-from napari_sam.io.label_metadata import describe_labels, level_count, list_labels, set_colors, set_properties
+from napari_sam.io.label_metadata import (
+    add_colors,
+    describe_labels,
+    level_count,
+    list_labels,
+    set_colors,
+    set_properties,
+)
 from napari_sam.io.label_pyramid import LevelPlan, coarsen, create_level, plan_levels
 from napari_sam.io.large_image import LargeImage
 from napari_sam.io.ome_metadata import ome_attributes
@@ -169,6 +176,17 @@ class LabelStore:
             yield group[FOLDER + self.name]
             list_labels(group, self.name)  # another machine's job may have lost it
             consolidate_again(group)
+
+    def add_colors(self, added: Iterable[int]) -> None:
+        """Give labels that were added colours, where the metadata list any.
+
+        Raises
+        ------
+        InputError
+            If the disk does not take it.
+        """
+        with self._metadata() as labels:
+            add_colors(labels, added)
 
     @property
     def provenance(self) -> dict[str, Any] | None:

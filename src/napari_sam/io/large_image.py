@@ -1,9 +1,9 @@
-"""Images larger than memory: OME-Zarr, plain Zarr and TIFF behind one interface, read piece by piece."""
+"""Images of every kind and size behind one interface, read piece by piece: the one way in for all commands."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -13,12 +13,14 @@ import numpy as np
 
 from napari_sam.errors import InputError
 from napari_sam.io.chunk_signature import chunk_signature
-from napari_sam.io.image_level import ImageLevel, check_axes, guess_axes, nearest_level
+from napari_sam.io.file_kind import READABLE, kind_of
+from napari_sam.io.held_array import HeldArray
+from napari_sam.io.image_level import ImageLevel, ImageRecord, axis_name, check_axes, guess_axes, nearest_level
+from napari_sam.io.label_place import Place
 from napari_sam.io.lazy_plane import LazyPlane
 from napari_sam.io.ome_metadata import is_plate, ome_attributes, read_ome_image, well_paths
 from napari_sam.io.output_place import inside
-from napari_sam.io.tiff_levels import read_tiff_levels
-from napari_sam.io.zarr_location import absolute, is_remote, join, open_node, refused, transport_errors
+from napari_sam.io.zarr_location import absolute, join, open_node, refused, transport_errors
 
 __all__ = ["ImageLevel", "LargeImage", "LazyPlane", "list_wells", "open_large_image"]
 
@@ -36,7 +38,7 @@ class LargeImage:
     location
         Absolute path or URL.
     version
-        Of OME-Zarr, "0.4" or "0.5"; "" for plain arrays and TIFF.
+        Of OME-Zarr, "0.4" or "0.5"; "" for all others.
     axes
         Names of the axes as stored, among t, c, z, y, x.
     levels
@@ -45,6 +47,10 @@ class LargeImage:
         The chosen one.
     channel_names
         One a channel, its number where it has no name; () without a channel axis.
+    alpha
+        Number of the channel that the file says is alpha, which is left out unless it is asked for.
+    affine
+        Of NIfTI, see `ImageRecord`.
     """
 
     location: str
@@ -53,6 +59,8 @@ class LargeImage:
     levels: tuple[ImageLevel, ...]
     level: int
     channel_names: tuple[str, ...]
+    alpha: int | None = None
+    affine: tuple[tuple[float, ...], ...] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self.location, self.level, self.axes if not self.version else None)
@@ -82,6 +90,13 @@ class LargeImage:
         """Axes besides c, y and x, as stored."""
         return tuple(axis for axis in self.axes if axis not in "cyx")
 
+    @property
+    def place(self) -> Place:
+        """Where the pixels of the chosen level lie, by the axes of its labels: stacked ones as stored, y, x."""
+        level = self.levels[self.level]
+        stored = Place(self.axes, level.scale, level.translation, level.units, self.affine)
+        return stored.ordered([self.axes.index(axis) for axis in (*self.stacked, "y", "x")])
+
     def at_level(self, level: int) -> LargeImage:
         """Return the same image with another level chosen.
 
@@ -110,13 +125,15 @@ class LargeImage:
         index
             By stacked axis; an axis of one plane may be left out.
         channels
-            Numbers of the channels to keep, in this order; all by default.
+            Numbers of the channels to keep, in this order; all but alpha by default.
 
         Raises
         ------
         InputError
             If there is no such plane.
         """
+        if channels is None and self.alpha is not None:
+            channels = [number for number in range(self.sizes["c"]) if number != self.alpha]
         return LazyPlane(
             self.array,
             self.axes,
@@ -186,7 +203,8 @@ def open_large_image(
     Parameters
     ----------
     location
-        Folder, zip file or URL of a Zarr (a path inside may follow), or a TIFF file.
+        A file of any kind that is read, told by its content; a folder, zip file or URL of a Zarr (a path inside may
+        follow); or a folder of a DICOM series.
     level
         Of the pyramid, 0 the finest (the default).
     pixel_size
@@ -201,7 +219,7 @@ def open_large_image(
         If there is no such place, no image, or no such level.
     """
     location = absolute(location)
-    image = _open_tiff(location, axes) if _is_tiff(location) else _open_zarr(location, axes)
+    image = _image(location, _record(location, axes))
     if pixel_size is not None:
         if not pixel_size > 0:
             raise InputError(f"A pixel size of {pixel_size} cannot be looked for: give micrometres above 0.")
@@ -218,7 +236,7 @@ def list_wells(location: str | Path) -> list[str]:
         If there is no Zarr, or the plate's metadata is damaged or leads out of it.
     """
     location = absolute(location)
-    if _is_tiff(location):
+    if kind_of(location) != "zarr":
         return []
     group: Any = open_node(location)
     if not is_plate(group):
@@ -241,43 +259,96 @@ def _reopen(location: str, level: int, axes: Sequence[str] | None) -> LargeImage
     return open_large_image(location, level=level, axes=axes)
 
 
-def _is_tiff(location: str) -> bool:
-    return not is_remote(location) and os.path.isfile(location) and not location.endswith((".zip", ".ozx"))
+def _record(location: str, axes: Sequence[str] | None) -> ImageRecord:
+    """Open a place as what it is."""
+    kind = kind_of(location)
+    if kind == "zarr":
+        return _open_zarr(location, axes)
+    if kind == "tiff":
+        from napari_sam.io.tiff_levels import read_tiff_levels
+
+        return read_tiff_levels(location, axes)
+    if kind == "picture":
+        from napari_sam.io.picture_files import open_picture_file
+
+        return _whole(location, open_picture_file)
+    if kind == "npy":
+        return _whole(location, lambda path: _open_npy(path, axes))
+    if kind == "nifti":
+        from napari_sam.io.medical_files import open_nifti
+
+        return open_nifti(location)
+    if kind == "dicom":
+        from napari_sam.io.medical_files import open_dicom
+
+        return open_dicom(location)
+    if kind == "microscope":
+        from napari_sam.io.microscope_files import open_microscope_file
+
+        return open_microscope_file(location)
+    raise InputError(f"Cannot read {location}: it is none of the kinds that are read, {READABLE}.")
 
 
-def _open_tiff(location: str, axes: Sequence[str] | None) -> LargeImage:
-    found, levels, names = read_tiff_levels(location, axes)
-    return _image(location, "", found, levels, names)
+def _whole(location: str, reader: Callable[[str], ImageRecord]) -> ImageRecord:
+    """Turn the many ways in which a damaged file fails into one sentence."""
+    try:
+        return reader(location)
+    except InputError:
+        raise
+    except (OSError, ValueError, EOFError, SyntaxError, KeyError, IndexError, TypeError, struct.error) as error:
+        reason = str(error).split("\n")[0].rstrip(".")
+        raise InputError(f"Cannot read {location} ({reason}): the file is damaged or not what it says.") from error
 
 
-def _open_zarr(location: str, axes: Sequence[str] | None) -> LargeImage:
+def _open_npy(path: str, axes: Sequence[str] | None) -> ImageRecord:
+    pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+    found = check_axes(tuple(axes or guess_axes(pixels.shape)), [pixels.shape], path)
+    array = HeldArray(pixels.shape, pixels.dtype, lambda key: pixels[key])
+    return ImageRecord(axes=found, levels=(ImageLevel.sized(array, found, {}),))
+
+
+def _open_zarr(location: str, axes: Sequence[str] | None) -> ImageRecord:
     import zarr
 
     node: Any = open_node(location)
     if isinstance(node, zarr.Group) and "multiscales" in ome_attributes(node):
-        ome = read_ome_image(node, location)
-        return _image(location, ome.version, ome.axes, ome.levels, ome.channel_names)
+        return read_ome_image(node, location)
     if isinstance(node, zarr.Group):
-        raise _no_image(node, location)
+        node = _only_array(node, location)
     names = getattr(node.metadata, "dimension_names", None) or node.attrs.get("_ARRAY_DIMENSIONS")
     shape = tuple(int(side) for side in node.shape)
-    found = check_axes(axes or guess_axes(shape, names), [shape], location)
-    level = ImageLevel(node, (1.0,) * node.ndim, (0.0,) * node.ndim, ("",) * node.ndim)
-    return _image(location, "", found, (level,), ())
+    given = axes and [axis_name(axis) for axis in axes]
+    found = check_axes(given or guess_axes(shape, names), [shape], location)
+    return ImageRecord(axes=found, levels=(ImageLevel.sized(node, found, {}),))
 
 
-def _image(
-    location: str, version: str, axes: tuple[str, ...], levels: tuple[ImageLevel, ...], names: Sequence[str]
-) -> LargeImage:
-    for level in levels:
+def _only_array(group: Any, location: str) -> Any:
+    """Return the array of a group that holds one and no more."""
+    arrays = [] if is_plate(group) else [array for _, array in group.arrays()]
+    if len(arrays) != 1:
+        raise _no_image(group, location)
+    return arrays[0]
+
+
+def _image(location: str, found: ImageRecord) -> LargeImage:
+    for level in found.levels:
         if level.array.dtype.kind not in "buif" or 0 in level.array.shape:
             raise InputError(
                 f"{location} has shape {level.array.shape} and type {level.array.dtype}: an image has pixels, and they "
                 "are real numbers."
             )
-    count = int(levels[0].array.shape[axes.index("c")]) if "c" in axes else 0
-    names = [*names, *[""] * count][:count]
-    return LargeImage(location, version, axes, levels, 0, tuple(n or str(i) for i, n in enumerate(names)))
+    count = int(found.levels[0].array.shape[found.axes.index("c")]) if "c" in found.axes else 0
+    names = [*found.channel_names, *[""] * count][:count]
+    return LargeImage(
+        location=location,
+        version=found.version,
+        axes=found.axes,
+        levels=found.levels,
+        level=0,
+        channel_names=tuple(name or str(number) for number, name in enumerate(names)),
+        alpha=found.alpha,
+        affine=found.affine,
+    )
 
 
 def _no_image(group: Any, location: str) -> InputError:

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from napari_sam.errors import InputError
-from napari_sam.io.image_level import AXES, ImageLevel, check_axes
+from napari_sam.io.image_level import AXES, ImageLevel, ImageRecord, axis_name, check_axes
 from napari_sam.io.output_place import inside
 from napari_sam.io.zarr_location import refused, transport_errors
 
-__all__ = ["OmeImage", "is_plate", "ome_attributes", "read_ome_image", "well_paths"]
-
-
-@dataclass(frozen=True)
-class OmeImage:
-    """Hold the first multiscale image of a group; see `LargeImage` for the fields."""
-
-    version: str
-    axes: tuple[str, ...]
-    levels: tuple[ImageLevel, ...]
-    channel_names: tuple[str, ...]
+__all__ = ["is_plate", "ome_attributes", "read_ome_image", "well_paths"]
 
 
 def ome_attributes(group: Any) -> dict[str, Any]:
     """Return the attributes that OME-Zarr defines, wherever its version keeps them."""
     attributes = dict(group.attrs)
-    return dict(attributes.get("ome", attributes))
+    return dict(attributes.get("ome") or attributes)
 
 
 def is_plate(group: Any) -> bool:
@@ -35,7 +24,7 @@ def is_plate(group: Any) -> bool:
     return "plate" in ome_attributes(group)
 
 
-def read_ome_image(group: Any, location: str) -> OmeImage:
+def read_ome_image(group: Any, location: str) -> ImageRecord:
     """Read the metadata of a multiscale image; no pixels.
 
     Raises
@@ -49,13 +38,13 @@ def read_ome_image(group: Any, location: str) -> OmeImage:
         image = attributes["multiscales"][0]
         arrays = [group[inside(location, dataset["path"])] for dataset in image["datasets"]]
         rows = _axis_rows(image, arrays[0].ndim)
-        axes = check_axes([str(row["name"]) for row in rows], [tuple(array.shape) for array in arrays], location)
+        axes = check_axes([axis_name(row["name"]) for row in rows], [tuple(array.shape) for array in arrays], location)
         levels = tuple(
-            _level(array, rows, [*dataset.get(steps, []), *image.get(steps, [])])
+            _level(array, rows, [*(dataset.get(steps) or []), *(image.get(steps) or [])])
             for array, dataset in zip(arrays, image["datasets"], strict=True)
         )
         channels = (attributes.get("omero") or {}).get("channels") or []
-        names = tuple(str(channel.get("label") or "") for channel in channels)
+        names = tuple(str((channel or {}).get("label") or "") for channel in channels)
     except InputError:
         raise
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
@@ -64,7 +53,8 @@ def read_ome_image(group: Any, location: str) -> OmeImage:
         ) from error
     except transport_errors() as error:
         raise refused(location, error) from error
-    return OmeImage("0.5" if "ome" in dict(group.attrs) else "0.4", axes, levels, names)
+    version = "0.5" if "ome" in dict(group.attrs) else "0.4"
+    return ImageRecord(axes=axes, levels=levels, channel_names=names, version=version)
 
 
 def well_paths(group: Any) -> list[str]:
@@ -81,6 +71,8 @@ def _level(array: Any, rows: Sequence[Mapping[str, Any]], transformations: Seque
     """Apply a level's own transformations, then the whole image's."""
     scale, translation = [1.0] * array.ndim, [0.0] * array.ndim
     for step in transformations:
+        if not step or step["type"] == "identity" or step.get(step["type"], 1) is None:  # null says nothing
+            continue
         if step["type"] == "scale":
             factors = [float(factor) for factor in step["scale"]]
             scale = [old * factor for old, factor in zip(scale, factors, strict=True)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.errors import InputError
-from napari_sam.io.atomic_file import check_folder, write_whole
-from napari_sam.io.images import TIFFS, _open_zarr, _pick_plane, _read, _read_npy, _read_tiff, read_image
+from napari_sam.io.images import check_output, plane_index, read_plane, write_labels
+from napari_sam.io.label_place import Place
+from napari_sam.io.large_image import LargeImage, open_large_image
+from napari_sam.io.lazy_plane import LazyPlane
 from napari_sam.paths import local_path
 
 __all__ = ["ImageStack", "check_stack_output", "open_stack", "write_label_stack"]
@@ -20,30 +21,46 @@ __all__ = ["ImageStack", "check_stack_output", "open_stack", "write_label_stack"
 
 @dataclass(frozen=True)
 class ImageStack:
-    """Hold an image with any number of leading axes; of a Zarr nothing is read before a plane is asked for.
+    """Hold an image with any number of stacked axes; nothing is read before a plane is asked for.
 
     Parameters
     ----------
-    array
-        (..., H, W) or (..., H, W, C); a last axis of 3 or 4 after two others counts as colour.
+    image
+        As `open_large_image` opens it.
     path
         For messages.
+    chosen
+        The planes that are meant; None for all.
     """
 
-    array: Any
+    image: LargeImage
     path: Path
+    chosen: tuple[tuple[int, ...], ...] | None = None
+
+    @property
+    def array(self) -> Any:
+        """The array as stored."""
+        return self.image.array
+
+    @property
+    def place(self) -> Place:
+        """Size and place of the pixels."""
+        return self.image.place
 
     @property
     def leading(self) -> tuple[int, ...]:
-        """Sides of the axes before the image's; () for a single plane."""
-        shape = tuple(int(side) for side in self.array.shape)
-        colour = len(shape) > 2 and shape[-1] in (3, 4)
-        return shape[: -3 if colour else -2]
+        """Sides of the stacked axes; () for a single plane."""
+        return tuple(self.image.sizes[axis] for axis in self.image.stacked)
 
     @property
     def planes(self) -> list[tuple[int, ...]]:
-        """Indices of all planes, the last axis fastest."""
-        return list(np.ndindex(self.leading))
+        """Indices of the chosen planes, the last axis fastest."""
+        return list(np.ndindex(self.leading)) if self.chosen is None else list(self.chosen)
+
+    def lazy_planes(self) -> list[LazyPlane]:
+        """Return all planes, whichever are chosen, of which nothing is read yet."""
+        channel = plane_index(self.image, self.chosen[0], self.path)[1] if self.chosen else None
+        return [self.image.plane(index, channel) for index in self.image.planes()]
 
     def read(self, plane: tuple[int, ...]) -> npt.NDArray[Any]:
         """Return one plane, (H, W) or (H, W, C).
@@ -54,34 +71,37 @@ class ImageStack:
             If it cannot be read.
         """
         try:
-            return _pick_plane(self.array, plane, self.path)
-        except InputError:
-            raise
-        except (OSError, ValueError, KeyError, RuntimeError) as error:  # a damaged chunk of a Zarr
+            return read_plane(self.image, plane, self.path)
+        except InputError as error:
+            if not plane or error.__cause__ is None:
+                raise
             where = ",".join(map(str, plane))
-            raise InputError(f"Cannot read plane {where} of {self.path} ({error}): restore the file.") from error
+            reason = str(error.__cause__).split("\n")[0].rstrip(".")
+            raise InputError(f"Cannot read plane {where} of {self.path} ({reason}): restore the file.") from error
 
 
-def open_stack(path: str | Path) -> ImageStack:
+def open_stack(path: str | Path, plane: tuple[int, ...] | None = None, *, one: bool = False) -> ImageStack:
     """Open any image that `read_image` reads.
+
+    Parameters
+    ----------
+    path
+        Of the image.
+    plane
+        The only one that is meant, None for all.
+    one
+        Whether it must be one: None then stands for the only plane of the image.
 
     Raises
     ------
     InputError
-        If the file is missing, unreadable or of an unknown kind.
+        If the file is missing, unreadable or of an unknown kind, or there is no such plane.
     """
-    path = local_path(path)
-    suffix = path.suffix.lower()
-    array: Any
-    if any(part.endswith(".zarr") for part in path.parts):
-        array = _open_zarr(path)
-    elif path.is_file() and suffix in (*TIFFS, ".npy"):
-        array = _read(path, _read_npy if suffix == ".npy" else _read_tiff)
-    else:  # pictures have one plane, and it says what is wrong with all others
-        array = read_image(path)
-    if len(array.shape) < 2:
-        raise InputError(f"{path} has shape {tuple(array.shape)}: an image has at least two axes.")
-    return ImageStack(array, path)
+    image = open_large_image(path)
+    if plane is not None or one:
+        index, channel = plane_index(image, plane, path)
+        return ImageStack(image, Path(path), (plane if channel and plane else tuple(index.values()),))
+    return ImageStack(image, Path(path))
 
 
 def check_stack_output(path: Path) -> None:
@@ -92,32 +112,16 @@ def check_stack_output(path: Path) -> None:
     InputError
         If the extension is not one for stacks, or the folder is missing or not writable.
     """
-    if path.suffix.lower() not in (*TIFFS, ".npy"):
-        raise InputError(f"Cannot write the labels of a stack to {path}: use .tif or .npy.")
-    check_folder(path)
+    check_output(path, stack=True)
 
 
-def write_label_stack(path: str | Path, labels: npt.NDArray[Any]) -> None:
-    """Write (..., H, W) labels to .tif or .npy, in 16 or where labels need it 32 bits; wholly or not at all.
+def write_label_stack(path: str | Path, labels: npt.NDArray[Any], place: Place | None = None) -> None:
+    """Write (..., H, W) labels as `write_labels` does, to a kind that holds stacks.
 
     Raises
     ------
     InputError
         If the extension is not one of these, or the disk does not take it.
     """
-    path = local_path(path)
-    check_stack_output(path)
-    small = labels.astype(np.uint16 if labels.max(initial=0) < 2**16 else np.uint32)
-    stream = io.BytesIO()
-    if path.suffix.lower() == ".npy":
-        np.save(stream, small)
-    else:
-        import tifffile
-
-        # said outright, for three planes would pass for colour
-        tifffile.imwrite(stream, small, photometric="minisblack", compression="zlib", metadata=_axes(labels.ndim))
-    write_whole(path, stream.getvalue())
-
-
-def _axes(ndim: int) -> dict[str, str]:
-    return {"axes": "Q" * (ndim - 2) + "YX"}  # Q: some axis
+    check_output(local_path(path), stack=True)
+    write_labels(path, labels, place)

@@ -1,4 +1,4 @@
-"""TIFF, ImageJ and OME-TIFF stacks and pyramids as lazy arrays, through tifffile's Zarr interface."""
+"""TIFF and its relatives (ImageJ, OME, SVS, NDPI, LSM, QPTIFF) as lazy arrays, through tifffile's Zarr interface."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from napari_sam.errors import InputError
-from napari_sam.io.image_level import ImageLevel, check_axes
+from napari_sam.io.image_level import ImageLevel, ImageRecord, Sizes, check_axes, specimen_sizes
 
 __all__ = ["read_tiff_levels"]
 
 UNITS = {"µm": "micrometer", "um": "micrometer", "micron": "micrometer", "nm": "nanometer", "mm": "millimeter"}
-Sizes = dict[str, tuple[float, str]]  # by axis: distance of pixels and its unit
+ALPHA = (1, 2)  # what TIFF calls extra samples that say how opaque a pixel is
 
 
-def read_tiff_levels(
-    path: str, axes: Sequence[str] | None = None
-) -> tuple[tuple[str, ...], tuple[ImageLevel, ...], tuple[str, ...]]:
+def read_tiff_levels(path: str, axes: Sequence[str] | None = None) -> ImageRecord:
     """Open the first series of a TIFF file; no pixels are read.
 
     Parameters
@@ -25,11 +23,6 @@ def read_tiff_levels(
         A file.
     axes
         Names of the axes instead of those that the file tells.
-
-    Returns
-    -------
-    tuple
-        Axes, levels of the pyramid, names of the channels as far as the file has them.
 
     Raises
     ------
@@ -45,16 +38,25 @@ def read_tiff_levels(
         compression = series.keyframe.compression
         if compression not in tifffile.TIFF.DECOMPRESSORS:
             name = tifffile.COMPRESSION(compression).name
-            raise InputError(f"{path} is compressed by {name}: reading it needs a package, pip install imagecodecs.")
+            raise InputError(f"{path} is compressed by {name}, which cannot be read here: pip install -U imagecodecs.")
         arrays = [zarr.open_array(level.aszarr(level=0), mode="r") for level in series.levels]
         sizes, names = _metadata(file, series)
+        alpha = _alpha(series.keyframe)
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError, IndexError, tifffile.TiffFileError) as error:
-        raise InputError(f"Cannot open {path} as TIFF ({str(error).rstrip('.')}): give a Zarr or a TIFF.") from error
+        raise InputError(f"Cannot open {path} as TIFF ({str(error).rstrip('.')}): the file is damaged.") from error
     shapes = [tuple(int(side) for side in array.shape) for array in arrays]
     axes = check_axes(axes or _axes(series.axes), shapes, path)
-    return axes, tuple(_level(array, shapes[0], axes, sizes) for array in arrays), names
+    levels = tuple(_level(array, shapes[0], axes, sizes) for array in arrays)
+    return ImageRecord(axes=axes, levels=levels, channel_names=names, alpha=alpha if "c" in axes else None)
+
+
+def _alpha(page: Any) -> int | None:
+    """Return the number of the sample that the file calls alpha."""
+    extra = tuple(int(kind) for kind in page.extrasamples or ())
+    found = [number for number, kind in enumerate(extra) if kind in ALPHA]
+    return int(page.samplesperpixel) - len(extra) + found[0] if found else None
 
 
 def _axes(letters: str) -> list[str]:
@@ -76,6 +78,7 @@ def _level(array: Any, finest: tuple[int, ...], axes: tuple[str, ...], sizes: Si
 
 
 def _metadata(file: Any, series: Any) -> tuple[Sizes, tuple[str, ...]]:
+    """Return what the file says of its pixels' sizes and its channels."""
     if file.is_ome:
         return _ome_metadata(file.ome_metadata)
     page = series.keyframe
@@ -84,6 +87,10 @@ def _metadata(file: Any, series: Any) -> tuple[Sizes, tuple[str, ...]]:
 
         size = float(svs_description_metadata(page.description).get("MPP", 0))
         return _plane_sizes(size, size, "micrometer"), ()
+    if file.is_lsm:
+        about = file.lsm_metadata or {}
+        metres = {axis: float(about.get(f"VoxelSize{axis.upper()}") or 0) for axis in "zyx"}
+        return {axis: (size * 1e6, "micrometer") for axis, size in metres.items() if size > 0}, ()
     if file.is_imagej:
         found = file.imagej_metadata or {}
         unit = UNITS.get(str(found.get("unit", "")).replace("\\u00B5", "µ"), "")
@@ -91,8 +98,7 @@ def _metadata(file: Any, series: Any) -> tuple[Sizes, tuple[str, ...]]:
         sizes = _plane_sizes(1 / y if y else 0, 1 / x if x else 0, unit) if unit else {}
         return {**sizes, **({"z": (float(found["spacing"]), unit)} if found.get("spacing", 0) > 0 else {})}, ()
     x, y = page.get_resolution("MICROMETER") if page.resolutionunit in (2, 3, 4, 5) else (0, 0)
-    # printers' 72 to 300 dots per inch say nothing of the specimen
-    return _plane_sizes(1 / y, 1 / x, "micrometer") if min(x, y) > 0.02 else ({}), ()
+    return specimen_sizes(y, x), ()
 
 
 def _plane_sizes(y: float, x: float, unit: str) -> Sizes:
@@ -104,7 +110,7 @@ def _ome_metadata(xml: str) -> tuple[Sizes, tuple[str, ...]]:
 
     image = _first(tifffile.xml2dict(xml)["OME"].get("Image", {}))
     pixels = image.get("Pixels", {})
-    sizes: Sizes = {}
+    sizes: dict[str, tuple[float, str]] = {}
     for axis in "zyx":
         size = float(pixels.get(f"PhysicalSize{axis.upper()}") or 0)
         unit = str(pixels.get(f"PhysicalSize{axis.upper()}Unit") or "µm")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import zarr
     from zarr.abc.store import Store
 
-__all__ = ["absolute", "file_facts", "is_remote", "join", "open_node", "refused", "transport_errors"]
+__all__ = ["absolute", "file_facts", "is_remote", "join", "open_node", "refused", "transport_errors", "zip_of"]
 
 CLOUD = "pip install 'napari-sam-stack[cloud]'"
 # what the servers tell of a file without sending it: any change of it changes one of these
@@ -58,7 +58,7 @@ def open_node(location: str | Path, mode: Literal["r", "r+"] = "r") -> zarr.Grou
     import zarr
 
     location = absolute(location)
-    if not is_remote(location) and not _zip_of(location) and not os.path.exists(location):
+    if not is_remote(location) and not zip_of(location) and not os.path.exists(location):
         raise InputError(f"There is no {location}: give an existing Zarr.")
     try:
         store, inside = _store(location, mode)
@@ -88,7 +88,7 @@ def file_facts(location: str, keys: Sequence[str]) -> list[str]:
     """
     if is_remote(location):
         return _remote_facts(location, keys)
-    whole = _zip_of(location) or (location if os.path.isfile(location) else None)
+    whole = zip_of(location) or (location if os.path.isfile(location) else None)
     if whole:
         return [_local_facts(whole)] * len(keys)
     return [_local_facts(join(location, key)) for key in keys]
@@ -117,18 +117,20 @@ def _store(location: str, mode: Literal["r", "r+"]) -> tuple[Store | str, str]:
 
     if is_remote(location):
         return FsspecStore.from_url(location, storage_options=_options(location), read_only=mode == "r"), ""
-    archive = _zip_of(location)
+    archive = zip_of(location)
     if archive:
         return ZipStore(archive, mode="r" if mode == "r" else "a"), location[len(archive) :].strip("/")
     return location, ""
 
 
-def _zip_of(location: str) -> str:
+def zip_of(location: str) -> str:
     """Return the zip file that a path leads to or into, "" if there is none."""
     if is_remote(location):
         return ""
     path = Path(location)
-    return next((str(part) for part in (path, *path.parents) if part.suffix in (".zip", ".ozx") and part.is_file()), "")
+    return next(
+        (str(part) for part in (path, *path.parents) if part.suffix.lower() in (".zip", ".ozx") and part.is_file()), ""
+    )
 
 
 def _options(location: str) -> dict[str, Any]:

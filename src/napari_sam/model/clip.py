@@ -30,6 +30,7 @@ from napari_sam.model.clip_towers import (
 from napari_sam.model.load import choose_device
 from napari_sam.model.precision import PRECISIONS
 from napari_sam.model.registry import find_model
+from napari_sam.model.sam import weights_state
 from napari_sam.paths import local_path
 
 __all__ = ["Clip", "build_clip", "load_clip", "save_clip"]
@@ -77,7 +78,7 @@ class Clip:
         self.vocabulary = frozenset(vocabulary)
         self.temperature = temperature
         self._tokenizer = tokenizer
-        self._fingerprint = ""
+        self._fingerprint: tuple[Any, str] | None = None  # and of which state of the weights
 
     @property
     def device(self) -> torch.device:
@@ -102,13 +103,14 @@ class Clip:
     @property
     def fingerprint(self) -> str:
         """Hash of all weights (BLAKE2b, 32 hex digits); the same for the same weights on any device."""
-        if not self._fingerprint:
+        state = weights_state(self.towers)
+        if self._fingerprint is None or self._fingerprint[0] != state:
             digest = hashlib.blake2b(self.spec.architecture.encode(), digest_size=16)
             for key, value in sorted(self.towers.state_dict().items()):
                 digest.update(key.encode())
                 digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-            self._fingerprint = digest.hexdigest()
-        return self._fingerprint
+            self._fingerprint = state, digest.hexdigest()
+        return self._fingerprint[1]
 
     def preprocess(self, crops: npt.NDArray[np.uint8]) -> Tensor:
         """Turn (n, h, w, 3) uint8 into the image tower's (n, 3, size, size) float32, on the device."""

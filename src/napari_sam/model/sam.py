@@ -6,7 +6,7 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,7 @@ from napari_sam.model.text_prompt import TextPrompt
 if TYPE_CHECKING:
     from napari_sam.model.build import SamSpec
 
-__all__ = ["OF_TEXTS", "ImageEmbedding", "Sam"]
+__all__ = ["OF_TEXTS", "ImageEmbedding", "Sam", "weights_state"]
 
 OF_TEXTS = ("text_head.", "text_decoder.")  # how the keys of weights for texts begin
 
@@ -103,7 +103,7 @@ class Sam(nn.Module):
         self.text_decoder = None
         self.register_buffer("pixel_mean", torch.tensor(spec.pixel_mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(spec.pixel_std).view(-1, 1, 1), persistent=False)
-        self._fingerprint: str | None = None
+        self._fingerprint: tuple[Any, str] | None = None  # and of which state of the weights
 
     @property
     def img_size(self) -> int:
@@ -129,11 +129,13 @@ class Sam(nn.Module):
     def fingerprint(self) -> str:
         """Hash of all weights but those for texts (BLAKE2b, 32 hex digits); the same on any device.
 
-        So embeddings and what was made without texts stay valid where a model gets a text head.
+        So embeddings and what was made without texts stay valid where a model gets a text head. It is computed anew
+        when a weight was changed in place; who writes through `.data`, which PyTorch does not count, clears it.
         """
-        if self._fingerprint is None:
-            self._fingerprint = self._hash(texts=False)
-        return self._fingerprint
+        state = weights_state(self)
+        if self._fingerprint is None or self._fingerprint[0] != state:
+            self._fingerprint = state, self._hash(texts=False)
+        return self._fingerprint[1]
 
     @property
     def text_fingerprint(self) -> str:
@@ -252,3 +254,11 @@ class Sam(nn.Module):
             embedding.features, self.prompt_encoder.get_dense_pe(), sparse, dense, multimask, embedding.skips, maps
         )
         return logits, iou
+
+
+def weights_state(module: nn.Module) -> tuple[tuple[int, int], ...]:
+    """Return what changes when weights of a module are changed in place or replaced: place and count of each tensor."""
+    return tuple(
+        (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
+        for tensor in (*module.parameters(), *module.buffers())
+    )

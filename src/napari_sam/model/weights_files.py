@@ -16,7 +16,16 @@ from napari_sam.errors import InputError
 from napari_sam.model.folders import cache_folder
 from napari_sam.model.registry import ModelRow, bundled_file, find_model, register_user_model, weights_file
 
-__all__ = ["FoundFile", "find_file", "import_model", "is_here", "is_verified", "other_folders", "verify_file"]
+__all__ = [
+    "FoundFile",
+    "find_file",
+    "import_model",
+    "is_here",
+    "is_verified",
+    "other_folders",
+    "verify_file",
+    "weights_mark",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +103,34 @@ def is_verified(file: Path, row: ModelRow) -> bool:
     if not file.is_file() or not row.known_hash:
         return False
     return _checked().get(str(file)) == _stamp(file, row) or verify_file(file, row)
+
+
+def weights_mark(name: str, kind: str = "sam", checkpoint: str = "") -> str:
+    """Return what changes when a name, or a file, comes to stand for other weights, without reading those.
+
+    Whoever keeps a loaded model keeps it under its name and this.
+
+    Parameters
+    ----------
+    name, kind
+        As `find_model` takes them.
+    checkpoint
+        A weights file that is used instead; "" for none.
+
+    Raises
+    ------
+    InputError
+        If there is no such model.
+    """
+    row = None if checkpoint else find_model(name, kind)
+    file = Path(checkpoint) if row is None else bundled_file(row)
+    if file is None:
+        return row.known_hash if row is not None else ""
+    try:
+        found = file.stat()
+    except OSError:  # loading says what is wrong
+        return ""
+    return f"{file.resolve()} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 
 
 def import_model(name: str, file: Path) -> ModelRow:

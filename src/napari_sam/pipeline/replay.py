@@ -107,6 +107,8 @@ class Replay:
                 if base.shape != labels.shape:
                     raise InputError(f"The journal's labels have shape {base.shape}, the image {labels.shape}.")
                 labels[...] = base
+            elif event["event"] == "drawn":
+                _draw(labels, event)
             elif event["event"] == "commit":
                 self._commit(editor, event)
             elif event["event"] == "undo":
@@ -175,6 +177,18 @@ class Replay:
         return result
 
 
+def _draw(labels: npt.NDArray[np.int32], event: Event) -> None:
+    """Put the parts of a plane that anyone drew or changed by hand where they belong."""
+    for part in event["parts"]:
+        drawn, (row, col) = unpack_array(part["labels"]), (int(at) for at in part["at"])
+        here = labels[row : row + drawn.shape[0], col : col + drawn.shape[1]]
+        if here.shape != drawn.shape:
+            raise InputError(
+                f"The journal's labels of shape {drawn.shape} at {row}, {col} reach beyond the image {labels.shape}."
+            )
+        here[...] = drawn
+
+
 def _last_written(events: Sequence[Event]) -> dict[Any, int]:
     """Return for each image that wrote labels the number of the event with which it last did."""
     image_of = {event["id"]: event["image"] for event in events if event["event"] == "predict"}
@@ -182,7 +196,7 @@ def _last_written(events: Sequence[Event]) -> dict[Any, int]:
     for number, event in enumerate(events):
         if event["event"] == "commit":
             last[image_of.get(event["predict"])] = number
-        elif event["event"] in ("base", "undo", "redo"):
+        elif event["event"] in ("base", "drawn", "undo", "redo"):
             last[event.get("image")] = number
     return last
 
@@ -194,7 +208,7 @@ def _of_image(events: Sequence[Event], image_event: Event) -> list[Event]:
     chosen = []
     for event in events:
         kind = event["event"]
-        if kind in ("base", "undo", "redo"):
+        if kind in ("base", "drawn", "undo", "redo"):
             mine = event.get("image", number) == number
         elif kind == "predict":
             mine = event["image"] == number

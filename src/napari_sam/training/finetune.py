@@ -46,8 +46,9 @@ class FinetuneProgress:
         On the held-out images, where this report ends a scoring; else None.
     before, best
         The first score and the best so far; None without held-out images, or before they are known.
-    seconds, eta
-        Since the start, and what is left at this rate (None as long as nobody knows).
+    seconds, learnt_for, eta
+        Since the start, since the first optimizer step began (0 before), and what is left at this rate (None as long
+        as nobody knows).
     """
 
     stage: str
@@ -58,6 +59,7 @@ class FinetuneProgress:
     before: HeldOutScore | None = None
     best: HeldOutScore | None = None
     seconds: float
+    learnt_for: float = 0.0
     eta: float | None = None
 
 
@@ -156,6 +158,7 @@ class _Run:
     settings: FinetuneSettings
     held_out: Sequence[Sample]
     started: float = field(default_factory=time.monotonic)
+    learning_since: float | None = None
     loss: float | None = None
     before: HeldOutScore | None = None
     best: HeldOutScore | None = None
@@ -166,6 +169,11 @@ class _Run:
     def seconds(self) -> float:
         """Since the start."""
         return time.monotonic() - self.started
+
+    @property
+    def learnt_for(self) -> float:
+        """Seconds of learning, which the limit of time is about: getting ready does not count."""
+        return 0.0 if self.learning_since is None else time.monotonic() - self.learning_since
 
     def score(self) -> Iterator[FinetuneProgress]:
         """Score the model on the held-out images and keep the weights if they are the best."""
@@ -198,17 +206,17 @@ class _Run:
         settings = self.settings
         optimizer = _optimizer(self.model, settings)
         rates = [group["lr"] for group in optimizer.param_groups]
-        started = self.seconds
+        self.learning_since = time.monotonic()
         for step in range(1, settings.steps + 1):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * _rate_factor(settings, step)
             self._step(optimizer, self._batch(samples, views, step), step)
-            late = bool(settings.minutes) and self.seconds > 60 * settings.minutes
+            late = bool(settings.minutes) and self.learnt_for > 60 * settings.minutes
             if step % settings.score_every == 0 or step == settings.steps or late:
                 yield from self.score()
-            eta = (self.seconds - started) / step * (settings.steps - step)
+            eta = self.learnt_for / step * (settings.steps - step)
             if settings.minutes:
-                eta = min(eta, max(0.0, 60 * settings.minutes - self.seconds))
+                eta = min(eta, max(0.0, 60 * settings.minutes - self.learnt_for))
             yield self._report("training", step, settings.steps, eta=eta)
             if late or (settings.patience and self.stale >= settings.patience):
                 return
@@ -247,7 +255,8 @@ class _Run:
         self, stage: str, step: int, total: int, score: HeldOutScore | None = None, eta: float | None = None
     ) -> FinetuneProgress:
         known = {"loss": self.loss, "score": score, "before": self.before, "best": self.best}
-        return FinetuneProgress(stage=stage, step=step, total=total, seconds=self.seconds, eta=eta, **known)  # type: ignore[arg-type]
+        clocks = {"seconds": self.seconds, "learnt_for": self.learnt_for, "eta": eta}
+        return FinetuneProgress(stage=stage, step=step, total=total, **clocks, **known)  # type: ignore[arg-type]
 
 
 def _optimizer(model: Sam, settings: FinetuneSettings) -> torch.optim.AdamW:

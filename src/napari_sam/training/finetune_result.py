@@ -57,6 +57,11 @@ class FinetuneRecord:
     seconds: float
     licence: str = "yours, within the licences of the base model and of the images"
 
+    @property
+    def gained(self) -> bool:
+        """Whether the held-out images are segmented better than before; true where that was not measured."""
+        return self.before is None or self.after is None or self.after.mean > self.before.mean
+
     @classmethod
     def of(
         cls,
@@ -146,6 +151,7 @@ def _scores(record: FinetuneRecord) -> list[str]:
     return [
         f"Mean IoU over {after.objects} objects of {record.held_out} held-out images. They chose the best weights, so "
         "on other images expect a little less.",
+        *([] if record.gained else ["", f"**Nothing was gained**: the weights are those of `{record.base}`."]),
         "",
         "| prompt | before | after |",
         "|---|---|---|",

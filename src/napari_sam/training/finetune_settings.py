@@ -45,7 +45,7 @@ class FinetuneSettings:
     score_objects
         Objects a held-out image that are scored, at most.
     minutes
-        Stop after so many minutes; 0 is no limit.
+        Stop after so many minutes of learning; getting ready does not count, and 0 is no limit.
     complete_labels
         Whether every object in the images is labelled; if not, the model's object head is left as it is.
     seed

@@ -17,21 +17,23 @@ from napari_sam.io.mask_entries import left_out
 from napari_sam.io.mask_files import read_mask_entries, write_masks
 from napari_sam.ops.mask_record import MaskRecord
 from napari_sam.widgets.auto_form import AutoForm
+from napari_sam.widgets.auto_keys import key_actions, last_step
 from napari_sam.widgets.auto_session import AutoSession
 from napari_sam.widgets.auto_summary import count_text, result_text
 from napari_sam.widgets.bindings import AUTO_BINDINGS, KeyBindings
 from napari_sam.widgets.dock import ImageDock, plain_viewer
 from napari_sam.widgets.label_measurer import ask_table
 from napari_sam.widgets.layer_choice import LayerChoice, find_layer, first_image, is_image
+from napari_sam.widgets.layer_undo import LayerUndo
 from napari_sam.widgets.mask_dialogs import ask_open_masks, ask_save_masks
 from napari_sam.widgets.model_choice import ModelChoice, is_windowed
 from napari_sam.widgets.next_step import auto_step
-from napari_sam.widgets.object_picker import label_at
 from napari_sam.widgets.object_tools import ObjectTools
 from napari_sam.widgets.plane import base_level
 from napari_sam.widgets.prompt_handover import hand_over_boxes, hand_over_label
 from napari_sam.widgets.prompt_layers import is_prompt_layer
 from napari_sam.widgets.reporter import without_argument
+from napari_sam.widgets.shutdown import at_end
 from napari_sam.widgets.view_region import draw_region, show_plane
 
 if TYPE_CHECKING:
@@ -70,8 +72,10 @@ class AutoDock(ImageDock):
             napari_viewer, self._session, self._form.tools, self._form.merge, self._object_actions()
         )
         choices = self._images, self._shapes, self._targets
-        keys = self._bind_keys(self._key_actions(), AUTO_BINDINGS)
-        self._end = partial(_let_go, self._tools, keys, choices, self._session)  # knows nothing of self
+        actions = key_actions(self, self._board, self._tools, self._reporter.guarded)
+        keys = self._bind_keys(actions, AUTO_BINDINGS)
+        self._layer_undo = LayerUndo(partial(last_step, self._board), actions["undo"], actions["redo"])
+        self._end = at_end(_let_go, self._tools, keys, self._layer_undo, choices, self._session)
         self._connect()
         if (image := first_image(napari_viewer)) is not None:
             self.set_image(image)
@@ -266,7 +270,7 @@ class AutoDock(ImageDock):
             "run": lambda: self.run(form.where.currentData()),
             "cancel": self.cancel,
             "draw": self.draw_region,
-            "merge": self._merge_marked,
+            "merge": self.merge_marked,
             "link": self.link_planes,
             "undo": self.undo,
             "redo": self.redo,
@@ -300,30 +304,8 @@ class AutoDock(ImageDock):
             "refine": lambda label: guarded(lambda: self.refine(label))(),
         }
 
-    def _key_actions(self) -> dict[str, Callable[[], object]]:
-        def on_pointed(action: Callable[[int], object]) -> Callable[[], object]:
-            return lambda: action(self._pointed())
-
-        actions: dict[str, Callable[[], object]] = {
-            "accept_pointed": on_pointed(self.accept),
-            "delete_pointed": on_pointed(self.delete),
-            "mark_pointed": on_pointed(self._tools.mark),
-            "refine_pointed": on_pointed(self.refine),
-            "merge_marked": self._merge_marked,
-            "undo": self.undo,
-            "redo": self.redo,
-        }
-        return {name: self._reporter.guarded(action) for name, action in actions.items()}
-
-    def _pointed(self) -> int:
-        """Return the label of the object under the mouse."""
-        layer = self._board.layer
-        label = 0 if layer is None else label_at(layer, self._viewer.cursor.position)
-        if label not in self._board.objects():
-            raise InputError("There is no object under the mouse: point at one, then press the key.")
-        return label
-
-    def _merge_marked(self) -> None:
+    def merge_marked(self) -> None:
+        """Make one object of those that are marked."""
         if len(self._tools.marked) < 2:
             raise InputError("Fewer than two objects are marked: point at each that belongs together and press G.")
         self.merge(self._tools.marked)
@@ -385,6 +367,7 @@ class AutoDock(ImageDock):
                 self._reporter.say(result_text(session))
         image = self._session.view.layer
         form.link.setVisible(image is not None and image.ndim > 2)
+        self._layer_undo.follow(self._board.layer)
         self._tools.show()
         self._show_next_step()
 
@@ -396,10 +379,17 @@ def _is_drawing(layer: Layer) -> bool:
     return isinstance(layer, Shapes) and not is_prompt_layer(layer)
 
 
-def _let_go(tools: ObjectTools, keys: KeyBindings, choices: Sequence[LayerChoice], session: AutoSession) -> None:
+def _let_go(
+    tools: ObjectTools,
+    keys: KeyBindings,
+    layer_undo: LayerUndo,
+    choices: Sequence[LayerChoice],
+    session: AutoSession,
+) -> None:
     """End the session and let go of the viewer; the user's layers stay. More than once does no harm."""
     tools.close()
     keys.release()
+    layer_undo.follow(None)
     for choice in choices:
         choice.close()
     session.close()

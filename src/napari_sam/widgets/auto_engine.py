@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from napari_sam.errors import OperationCancelled
+from napari_sam.errors import InputError, OperationCancelled
 from napari_sam.widgets.findings import Region
 from napari_sam.widgets.loaded_model import LoadedModel
 from napari_sam.widgets.plane import Plane
+from napari_sam.widgets.stack_look import settings_of, stretch_of
 from napari_sam.widgets.work_step import WorkStep
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from napari_sam.model.sam import Sam
     from napari_sam.ops.mask_record import MaskRecord
 
-__all__ = ["AutoEngine", "AutoTask", "Found", "Part", "PartDone", "PartStarted"]
+__all__ = ["AutoEngine", "AutoTask", "Found", "Part", "PartDone", "PartFailed", "PartStarted"]
+
+ALL_PLANES = "Looking at the brightness of all planes"
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,14 @@ class Part:
         The only part of it to look at, None: all.
     read
         Reads the plane: (H, W) or (H, W, C).
+    stretch
+        How its values become brightness, where channels differ in it; None: as in the task.
     """
 
     plane: Plane
     region: Region | None
     read: Callable[[], npt.NDArray[Any]]
+    stretch: Any = None
 
     @property
     def key(self) -> tuple[Plane, Region | None]:
@@ -104,6 +110,14 @@ class PartDone:
     part: Part
 
 
+@dataclass(frozen=True)
+class PartFailed:
+    """Say that one of several parts cannot be searched, and why."""
+
+    part: Part
+    error: Exception
+
+
 class AutoEngine:
     """Hold the model and a search that was cancelled halfway; used by one thread only."""
 
@@ -113,10 +127,12 @@ class AutoEngine:
         self._paused: tuple[Any, Iterator[AutoProgress]] | None = None
 
     def run(self, task: AutoTask, emit: Callable[[Any], None]) -> None:
-        """Do a task and hand over what is found.
+        """Do a task and hand over what is found; of several parts, one that cannot be searched is left out.
 
         Raises
         ------
+        InputError
+            If the only part cannot be searched.
         OperationCancelled
             From `emit`, if the task was stopped; the same search goes on from there when it is asked for next.
         """
@@ -124,15 +140,21 @@ class AutoEngine:
         for part in task.parts:
             stream = self._resumed(task, part)
             emit(PartStarted(part, stream is None))
-            if stream is None:
-                stream = self._search(task, part, generator, emit)
-            for progress in stream:
-                try:
-                    emit(Found(part, tuple(progress.found), progress.done, progress.total))
-                except OperationCancelled:
-                    self._paused = (task.how, part.key), stream
+            try:
+                self._do(task, part, stream or self._search(task, part, generator, emit), emit)
+            except InputError as error:
+                if len(task.parts) == 1:
                     raise
-            emit(PartDone(part))
+                emit(PartFailed(part, error))
+
+    def _do(self, task: AutoTask, part: Part, stream: Iterator[AutoProgress], emit: Callable[[Any], None]) -> None:
+        for progress in stream:
+            try:
+                emit(Found(part, tuple(progress.found), progress.done, progress.total))
+            except OperationCancelled:
+                self._paused = (task.how, part.key), stream
+                raise
+        emit(PartDone(part))
 
     def generator(self, task: AutoTask, emit: Callable[[Any], None]) -> AutomaticMaskGenerator:
         """Return what searches for a task: its model, loaded if it is not at hand, and the embeddings of late."""
@@ -142,7 +164,8 @@ class AutoEngine:
         model = self._model.get(task.model, lambda text: _reporter(text, emit))
         if self._cache is None:
             self._cache = EmbeddingCache()
-        return AutomaticMaskGenerator(model, task.settings, cache=self._cache)
+        settings = settings_of(task.normalization, model, task.settings, _reporter(ALL_PLANES, emit))
+        return AutomaticMaskGenerator(model, settings, cache=self._cache)
 
     def _resumed(self, task: AutoTask, part: Part) -> Iterator[AutoProgress] | None:
         paused, self._paused = self._paused, None
@@ -151,12 +174,23 @@ class AutoEngine:
     def _search(
         self, task: AutoTask, part: Part, generator: AutomaticMaskGenerator, emit: Callable[[Any], None]
     ) -> Iterator[AutoProgress]:
+        stretch = task.normalization if part.stretch is None else part.stretch
         return generator.stream(
-            part.read(),
-            normalization=task.normalization,
+            _pixels(part),
+            normalization=stretch_of(stretch, _reporter(ALL_PLANES, emit)),
             region=part.region,
             progress=_reporter("Looking at the image", emit),
         )
+
+
+def _pixels(part: Part) -> npt.NDArray[Any]:
+    """Read a part; what any kind of array raises becomes one sentence."""
+    try:
+        return part.read()
+    except InputError:
+        raise
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise InputError(f"Its pixels cannot be read ({error}).") from error
 
 
 def _reporter(text: str, emit: Callable[[Any], None]) -> Callable[[int, int], None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QGridLayout, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sam.widgets.bindings import AUTO_BINDINGS, key_table
 from napari_sam.widgets.colour_choice import ColourChoice
@@ -16,7 +16,7 @@ from napari_sam.widgets.form_parts import (
     make_sentence,
 )
 from napari_sam.widgets.settings_form import SettingsForm
-from napari_sam.widgets.work_step import WorkStep, show_step
+from napari_sam.widgets.work_step import WorkBar, WorkStep, show_step
 
 __all__ = ["TOOLS", "AutoForm"]
 
@@ -48,7 +48,7 @@ class AutoForm(QWidget):
         self.region = QWidget()
         self.preview = make_button("Preview", "Search only what the window shows now, and write no labels")
         self.run = make_button("Run", "Search, and write what is found to the labels layer")
-        self.progress = QProgressBar()
+        self.progress = WorkBar()
         self.cancel = make_button("Cancel", "Stop; what was found stays, and the same run goes on from there")
         self.count = make_sentence()
         self.tools = {name: make_button(text, tip, checkable=True) for name, (text, tip) in TOOLS.items()}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_sam.widgets.auto_engine import AutoEngine, AutoTask, Found, Part, PartDone, PartStarted
+from napari_sam.widgets.auto_engine import AutoEngine, AutoTask, Found, Part, PartDone, PartFailed, PartStarted
 from napari_sam.widgets.background_work import BackgroundWork
 from napari_sam.widgets.work_step import WorkStep
 
@@ -24,11 +24,13 @@ SHOW_AFTER = 2.0  # seconds of work after which the rest can be estimated
 class AutoRunner(QObject):
     """Keep one worker thread.
 
-    Emits `found(part, list of all candidates so far, whether the part is complete)`, `progressed(done, total, text)`,
-    the text empty when nothing runs, and `ended(complete, error)`.
+    Emits `found(part, list of all candidates so far, whether the part is complete)`, `skipped(part, error)` for one of
+    several parts that cannot be searched, `progressed(done, total, text)`, the text empty when nothing runs, and
+    `ended(complete, error)`.
     """
 
     found = Signal(object, object, bool)
+    skipped = Signal(object, object)
     progressed = Signal(int, int, str)
     ended = Signal(bool, object)
 
@@ -93,6 +95,11 @@ class AutoRunner(QObject):
             self._finished += 1
             self._share = 0.0
             self.found.emit(answer.part, self._records.pop(answer.part.key), True)
+        elif isinstance(answer, PartFailed):
+            self._finished += 1
+            self._share = 0.0
+            self._records.pop(answer.part.key, None)
+            self.skipped.emit(answer.part, answer.error)
 
     def _take(self, answer: Found) -> None:
         records = self._records[answer.part.key]

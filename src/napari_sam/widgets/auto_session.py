@@ -13,6 +13,7 @@ from napari_sam.errors import InputError
 from napari_sam.widgets.auto_engine import AutoTask, Part
 from napari_sam.widgets.auto_runner import AutoRunner
 from napari_sam.widgets.findings import Region, bounds, paint
+from napari_sam.widgets.free_labels import check_room
 from napari_sam.widgets.image_view import ImageView
 from napari_sam.widgets.label_measurer import LabelMeasurer
 from napari_sam.widgets.object_board import ObjectBoard
@@ -22,15 +23,18 @@ from napari_sam.widgets.sifter import Chosen
 from napari_sam.widgets.view_region import drawn_region, visible_region
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.components import ViewerModel
     from napari.layers import Image, Shapes
 
     from napari_sam.ops.mask_record import MaskRecord
 
-__all__ = ["WHERE", "AutoSession", "loosened"]
+__all__ = ["WHERE", "AutoSession", "loosened", "skipped_text"]
 
 WHERE = ("plane", "region", "stack")
 SHOW_EVERY = 500  # ms between two looks at what a run found so far
+NAMED = 5  # planes that are named
 SLACK = {"pred_iou_thresh": 0.2, "stability_score_thresh": 0.15}
 # what only the filter uses, whatever the run was asked for
 _FILTER = ("min_mask_region_area", "overlap", "nesting", "min_area", "max_area", "remove_background", "conditions")
@@ -41,6 +45,16 @@ def loosened(settings: AutoSettings) -> AutoSettings:
     neutral = AutoSettings()
     thresholds = {name: max(0.0, getattr(settings, name) - slack) for name, slack in SLACK.items()}
     return settings.changed(**thresholds, **{name: getattr(neutral, name) for name in _FILTER})
+
+
+def skipped_text(skipped: Sequence[tuple[Plane, str]]) -> str:
+    """Name the planes that a run left out, by their position on the sliders, and why."""
+    if not skipped:
+        return ""
+    planes = [", ".join(map(str, plane.fixed)) for plane, _ in skipped]
+    named = "; ".join(planes[:NAMED]) + (f" and {len(planes) - NAMED} more" if len(planes) > NAMED else "")
+    what = f"Plane {named} was" if len(planes) == 1 else f"Planes {named} were"
+    return f"{what} left out, the others are done. {skipped[0][1]}"
 
 
 class AutoSession(QObject):
@@ -68,6 +82,7 @@ class AutoSession(QObject):
         self._measurer = LabelMeasurer()
         self.searched: AutoSettings | None = None  # how the last run searched
         self.previewed = 0  # masks in the preview
+        self.skipped: list[tuple[Plane, str]] = []  # planes that the last run could not search, and why
         self.completed = False  # whether the last run came to its end
         self._overlay = Overlay(viewer, "SAM Auto preview", opacity=0.6)
         self._runs = itertools.count(1)
@@ -86,6 +101,7 @@ class AutoSession(QObject):
         self.board.failed.connect(self._fail)
         self.view.lost.connect(self._on_lost)
         self.runner.found.connect(self._on_found)
+        self.runner.skipped.connect(self._on_skipped)
         self.runner.ended.connect(self._on_ended)
         self._measurer.finished.connect(self.said)
         self._measurer.failed.connect(self._fail)
@@ -148,16 +164,23 @@ class AutoSession(QObject):
         self.previewed = 0
 
     def _part(self, image: Image, plane: Plane, region: Region | None = None) -> Part:
-        return Part(plane, region, self.view.reader(image, plane))
+        return Part(plane, region, self.view.reader(image, plane), self.view.stretch(image, plane))
 
     def _start(self, image: Image, parts: list[Part], *, preview: bool = False) -> None:
         if self.runner.busy:
             raise InputError("A run is going on: wait until it has ended, or cancel it.")
+        self.view.check_model()
+        self.completed, self._error = False, None
         if not preview:
-            self.board.ensure(image)
+            try:
+                check_room(self.board.ensure(image).ensure())
+            except InputError as error:  # said before the work, not after it
+                self._fail(error)
+                return
             self._run = next(self._runs)
         self.clear_preview()
-        self._image, self._previewing, self._late, self._error = image, preview, None, None
+        self._image, self._previewing, self._late = image, preview, None
+        self.skipped.clear()
         question = self.view.question(image, parts[0].plane)
         self.searched = self._search()
         task = AutoTask(self.view.number, question["model"], self.searched, question["normalization"], tuple(parts))
@@ -208,11 +231,16 @@ class AutoSession(QObject):
                 self.runner.cancel()
                 self._fail(error)
 
+    def _on_skipped(self, part: Part, error: Exception) -> None:
+        self.skipped.append((part.plane, str(error)))
+
     def _on_ended(self, complete: bool, error: BaseException | None) -> None:
         self._show_late()
         self.completed = complete
         if error is not None:
             self._fail(error)
+        elif self.skipped:
+            self._fail(InputError(skipped_text(self.skipped)))
         elif not complete:
             kept = "" if self._previewing else " What was found stays; the same run goes on from there."
             self.said.emit(f"Cancelled.{kept}")

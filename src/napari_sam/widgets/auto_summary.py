@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from napari_sam.config.auto import AutoSettings
 from napari_sam.errors import InputError
-from napari_sam.widgets.auto_session import SLACK, AutoSession
+from napari_sam.widgets.auto_session import SLACK, AutoSession, skipped_text
+from napari_sam.widgets.next_step import LOW_SCORE, strange_image
 
 __all__ = ["count_text", "result_text"]
 
@@ -30,18 +33,26 @@ def count_text(session: AutoSession) -> str:
 
 
 def result_text(session: AutoSession) -> str:
-    """Say what the run found in the displayed plane."""
+    """Say what the run found in the displayed plane, and which planes it left out."""
+    return " ".join(filter(None, (_found_text(session), skipped_text(session.skipped))))
+
+
+def _found_text(session: AutoSession) -> str:
     try:
         image, _ = session.view.place()
         findings, objects = session.board.findings(), session.board.objects()
     except InputError:
         return ""
+    scores = [record.predicted_iou for record in findings.candidates]
+    unsure = not objects or np.median(scores or [1]) < LOW_SCORE
+    strange = f" {strange_image(session.view.model, 'boxes in SAM Prompts')}" if unsure else ""
     if objects:
-        return f"{_number(len(objects), 'object')} found in {image.name}."
+        low = f" Their scores are low, half of them below {np.median(scores):.2f}." if strange else ""
+        return f"{_number(len(objects), 'object')} found in {image.name}.{low}{strange}"
     if findings.candidates:
         count = _number(len(findings.candidates), "candidate")
-        return f"The filter leaves none of {count} in {image.name}: lower score or stability."
-    return f"No masks were found in {image.name}: lower score and stability or use more points, and run again."
+        return f"The filter leaves none of {count} in {image.name}: lower score or stability.{strange}"
+    return f"No masks were found in {image.name}: lower score and stability or use more points, and run again.{strange}"
 
 
 def _lower(settings: AutoSettings, searched: AutoSettings | None) -> str:

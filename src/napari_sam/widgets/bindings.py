@@ -70,7 +70,8 @@ class KeyBindings:
     Parameters
     ----------
     viewer
-        Where to bind them. napari asks the active layer first, so Ctrl+Z still undoes paint in a labels layer.
+        Where to bind them. napari asks the active layer first, so Ctrl+Z undoes paint in a labels layer, unless
+        `LayerUndo` shares it.
     actions
         What to call, by the name of the binding's action.
     bindings

@@ -146,6 +146,8 @@ class Dock(QWidget):
     def _join_others(self) -> None:
         """Become a tab of the docks of ours that are there already, and the one in front."""
         self._docked, frame = True, self.parent()
+        if isinstance(frame, QDockWidget):  # a tab has no room for the plugin's name, which the title bar shows
+            frame.setWindowTitle(frame.windowTitle().removesuffix(" (napari-sam-stack)"))
         window = frame.parent() if isinstance(frame, QDockWidget) else None
         if not isinstance(frame, QDockWidget) or not isinstance(window, QMainWindow) or frame.isFloating():
             return

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QContextMenuEvent, QKeyEvent, QKeySequence
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtGui import QContextMenuEvent, QHelpEvent, QKeyEvent, QKeySequence, QPaintEvent
 from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
@@ -18,6 +18,10 @@ from qtpy.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
+    QToolTip,
     QVBoxLayout,
     QWidget,
 )
@@ -78,6 +82,35 @@ class Sentence(QLabel):
             menu.popup(event.globalPos())
 
 
+class Combo(QComboBox):
+    """A combo box that ends in "…" what it cannot show, and says all of it when the mouse rests there."""
+
+    def paintEvent(self, _event: QPaintEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Draw it."""
+        painter, option = QStylePainter(self), QStyleOptionComboBox()
+        self.initStyleOption(option)
+        option.currentText = self._cut(option)
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+    def event(self, event: QEvent | None) -> bool:
+        """Show the whole text above the tip."""
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
+            option = QStyleOptionComboBox()
+            self.initStyleOption(option)
+            whole = f"{option.currentText}\n" if self._cut(option) != option.currentText else ""
+            QToolTip.showText(event.globalPos(), whole + self.toolTip(), self)
+            return True
+        return bool(super().event(event))
+
+    def _cut(self, option: QStyleOptionComboBox) -> str:
+        part, style, text = QStyle.SubControl.SC_ComboBoxEditField, self.style(), option.currentText or ""
+        if style is None:
+            return text
+        room = style.subControlRect(QStyle.ComplexControl.CC_ComboBox, option, part, self).width()
+        return option.fontMetrics.elidedText(text, Qt.TextElideMode.ElideRight, room - 2)
+
+
 def _copy(text: str) -> None:
     if (clipboard := QApplication.clipboard()) is not None:
         clipboard.setText(text.replace(BREAK, ""))
@@ -92,7 +125,7 @@ def _breakable(text: str) -> str:
 
 def make_combo(tip: str) -> QComboBox:
     """Make a combo box that shrinks with the dock."""
-    combo = QComboBox()
+    combo = Combo()
     combo.setToolTip(tip)
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(8)

@@ -75,25 +75,22 @@ class History(Generic[Anything]):
         """The step that undo would take back."""
         return self._done[-1] if self._done else None
 
-    def replace_last(self, step: Anything) -> None:
-        """Put a step in the place of the last one, which it goes on from."""
-        self._done[-1] = step
+    @property
+    def next(self) -> Anything | None:
+        """The step that redo would do again."""
+        return self._undone[-1] if self._undone else None
 
     def record(self, step: Anything) -> None:
         """Add a step; what was undone before cannot be done again."""
         self._done.append(step)
         self._undone.clear()
 
-    def undo(self) -> Anything | None:
-        """Return the last step, to be undone by the caller, or None."""
-        if not self._done:
-            return None
-        self._undone.append(self._done.pop())
-        return self._undone[-1]
+    def undo(self, step: Anything) -> None:
+        """Note that the caller undid the last step, and what redo would have to do again."""
+        self._done.pop()
+        self._undone.append(step)
 
-    def redo(self) -> Anything | None:
-        """Return the step that was undone last, to be done again by the caller, or None."""
-        if not self._undone:
-            return None
-        self._done.append(self._undone.pop())
-        return self._done[-1]
+    def redo(self, step: Anything) -> None:
+        """Note that the caller did the next step again, and what undo would have to take back."""
+        self._undone.pop()
+        self._done.append(step)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 import platformdirs
 
@@ -21,11 +24,12 @@ if TYPE_CHECKING:
 
     from napari_sam.widgets.drafts import Draft
     from napari_sam.widgets.engine import ImageInfo, Predicted
-    from napari_sam.widgets.label_target import Written
+    from napari_sam.widgets.label_target import Drawn, Written
     from napari_sam.widgets.plane import Plane
 
 __all__ = ["JournalLog", "journal_folder"]
 
+PACKED_AT_ONCE = 2**18  # labels that are packed while the caller waits, some 5 ms
 _files = itertools.count(1)
 
 
@@ -39,7 +43,9 @@ class JournalLog:
     """Turn what happens into events.
 
     Each plane, seen in one way by one model, is one `image` of the journal, and has its labels to itself: when another
-    one goes on with a plane's labels, or they were changed by hand, a `base` event says how they stand.
+    one goes on with a plane's labels, a `base` event says how they stand, and where they were changed by hand, a
+    `drawn` event says how the parts concerned stand. Large labels are packed and written by a thread, other events by
+    the time that the method returns, unless such labels are still before them.
 
     Parameters
     ----------
@@ -56,15 +62,20 @@ class JournalLog:
         self._unwritten: dict[int, tuple[Predicted, Image, Plane]] = {}
         self._image_of: dict[int, int] = {}  # draft to image
         self._writers: dict[Plane, int] = {}  # plane to the image that wrote its labels last
-        self._commits: dict[int, int] = {}  # id of an edit to image
+        self._commits: dict[int, int] = {}  # number of what was written to image
+        self._writer = ThreadPoolExecutor(1, "napari-sam journal")
+        self._waiting: deque[Future[None]] = deque()  # to be written
 
     @property
     def path(self) -> Path | None:
-        """The journal's file, None before the first event."""
+        """The journal's file, with all that happened so far; None before the first event."""
+        self._settle(wait=True)
         return self._journal.path if self._journal is not None else None
 
     def close(self) -> None:
-        """Close the file."""
+        """Write what is left and close the file."""
+        self._settle(wait=True)
+        self._writer.shutdown()
         if self._journal is not None:
             self._journal.close()
         self._broken = True
@@ -81,13 +92,21 @@ class JournalLog:
         self._write({"event": "choose", "predict": self._predict_of(draft), "candidate": candidate})
 
     def commit(
-        self, draft: Draft, candidate: int, digest: str, written: Written, *, overwrite: bool, join: bool = False
+        self,
+        draft: Draft,
+        candidate: int,
+        digest: str,
+        written: Written,
+        drawn: Sequence[Drawn],
+        *,
+        overwrite: bool,
+        join: bool = False,
     ) -> None:
-        """Record a label that was written or joined; `digest` is that of the window's mask."""
+        """Record a label that was written or joined after others had `drawn`; `digest` is that of the window's mask."""
         self._write_predict(draft)
         image = self._image_of.get(draft.number, 0)
-        self._write_base(image, written)
-        self._commits[id(written.edit)] = image
+        self._write_base(image, written, drawn)
+        self._commits[written.number] = image
         self._write(
             {
                 "event": "commit",
@@ -100,38 +119,57 @@ class JournalLog:
             }
         )
 
-    def undo(self, written: Written) -> None:
-        """Record that a label was taken back."""
-        self._write_step("undo", written)
+    def undo(self, written: Written, drawn: Sequence[Drawn]) -> None:
+        """Record that a label was taken back after others had `drawn`."""
+        self._write_step("undo", written, drawn)
 
-    def redo(self, written: Written) -> None:
-        """Record that a label was written again."""
-        self._write_step("redo", written)
+    def redo(self, written: Written, drawn: Sequence[Drawn]) -> None:
+        """Record that a label was written again, likewise."""
+        self._write_step("redo", written, drawn)
 
     def discard(self, draft: Draft) -> None:
         """Record that an object was given up."""
         if (predict := self._predict_of(draft)) is not None:
             self._write({"event": "discard", "predict": predict})
 
-    def _write_step(self, name: str, written: Written) -> None:
-        image, plane = self._commits.get(id(written.edit), 0), written.plane.plane
+    def _write_step(self, name: str, written: Written, drawn: Sequence[Drawn]) -> None:
+        image, plane = self._commits.get(written.number, 0), written.plane.plane
         if self._writers.get(plane) == image:
-            if written.found is not None:
-                self._write({"event": "base", "image": image, **_standing(written, written.found)})
+            self._write_drawn(image, drawn)
             self._write({"event": name, "image": image})
         else:  # labels of an image that another one has gone on with: say how they stand now
-            self._write({"event": "base", "image": self._writers.get(plane, image), **_standing(written)})
+            self._write_standing(self._writers.get(plane, image), written)
 
-    def _write_base(self, image: int, written: Written) -> None:
-        plane, found = written.plane.plane, written.found
+    def _write_base(self, image: int, written: Written, drawn: Sequence[Drawn]) -> None:
+        plane = written.plane.plane
         before = self._writers.get(plane)
         if written.plane.stored is not None:
             if before != image:
-                self._write({"event": "base", "image": image, **_standing(written)})
-        elif found is not None or before not in (None, image):
-            found = written.before() if found is None else found
-            self._write({"event": "base", "image": image, **_standing(written, found)})
+                self._write_standing(image, written)
+        elif before not in (None, image):
+            self._write_standing(image, written, written.before())
+        else:
+            self._write_drawn(image, drawn)
         self._writers[plane] = image
+
+    def _write_standing(self, image: int, written: Written, labels: npt.NDArray[Any] | None = None) -> None:
+        """Say how labels stand; of those on disk, only where they lie."""
+        if written.plane.stored is not None:
+            self._write({"event": "base", "image": image, "labels": None, "stored": written.plane.stored})
+            return
+        whole = np.array(written.plane[:, :]) if labels is None else labels
+        self._write(lambda: {"event": "base", "image": image, "labels": pack_array(whole)}, later=_is_much(whole))
+
+    def _write_drawn(self, image: int, drawn: Sequence[Drawn]) -> None:
+        if drawn:
+            self._write(
+                lambda: {
+                    "event": "drawn",
+                    "image": image,
+                    "parts": [{"at": list(part.at), "labels": pack_array(part.labels)} for part in drawn],
+                },
+                later=_is_much(*(part.labels for part in drawn)),
+            )
 
     def _write_predict(self, draft: Draft) -> None:
         """Write a prediction that is not written yet, and first those that it goes on from."""
@@ -215,21 +253,34 @@ class JournalLog:
     def _predict_of(self, draft: Draft) -> int | None:
         return self._predicts.get((self._image_of.get(draft.number, 0), draft.number))
 
-    def _write(self, event: dict[str, Any]) -> None:
+    def _write(self, event: dict[str, Any] | Callable[[], dict[str, Any]], *, later: bool = False) -> None:
+        """Write an event, or what makes one, which takes its time."""
+        self._settle(wait=False)
         if self._journal is None or self._broken:
             return
-        try:
-            self._journal.write(event)
-        except InputError as error:
-            self._give_up(error)
+        alone = not self._waiting
+        self._waiting.append(self._writer.submit(_put, self._journal, event))
+        if alone and not later:
+            self._settle(wait=True)
+
+    def _settle(self, *, wait: bool) -> None:
+        """Take note of what is written by now, or with `wait` of all."""
+        while self._waiting and (wait or self._waiting[0].done()):
+            error = self._waiting.popleft().exception()
+            if isinstance(error, InputError):
+                self._give_up(error)
+            elif error is not None:
+                raise error
 
     def _give_up(self, error: InputError) -> None:
-        self._broken = True
-        self._on_problem(error)
+        if not self._broken:
+            self._broken = True
+            self._on_problem(error)
 
 
-def _standing(written: Written, labels: npt.NDArray[Any] | None = None) -> dict[str, Any]:
-    """Return what a `base` event says of how labels stand; of those on disk, only where they lie."""
-    if written.plane.stored is not None:
-        return {"labels": None, "stored": written.plane.stored}
-    return {"labels": pack_array(written.plane[:, :] if labels is None else labels)}
+def _put(journal: Journal, event: dict[str, Any] | Callable[[], dict[str, Any]]) -> None:
+    journal.write(event() if callable(event) else event)
+
+
+def _is_much(*labels: npt.NDArray[Any]) -> bool:
+    return sum(each.size for each in labels) > PACKED_AT_ONCE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from napari.layers import Labels
 from napari_sam.errors import InputError
 from napari_sam.io.dask_chunks import is_dask
 from napari_sam.pipeline.large_planes import LARGE_PLANE, is_large
+from napari_sam.widgets.free_labels import check_room
 from napari_sam.widgets.label_shelf import LabelShelf, is_shelved
 from napari_sam.widgets.plane import KEEPER, base_level
 from napari_sam.widgets.prompt_layers import insert_below_prompts
@@ -23,7 +25,14 @@ if TYPE_CHECKING:
 
     from napari_sam.io.label_store import LabelStore
 
-__all__ = ["add_labels_layer", "check_labels_layer", "find_stored_layer", "make_stored_layer", "needs_store"]
+__all__ = [
+    "add_labels_layer",
+    "check_labels_layer",
+    "find_stored_layer",
+    "labels_problem",
+    "make_stored_layer",
+    "needs_store",
+]
 
 LARGEST_IN_MEMORY = 2**30  # bytes; a larger new label array is kept compressed, and only where something is written
 
@@ -60,8 +69,15 @@ def find_stored_layer(viewer: ViewerModel, image: Image) -> Labels | None:
     return found if found is not None else _add_stored(viewer, image, store)
 
 
-def make_stored_layer(viewer: ViewerModel, image: Image) -> Labels:
+def make_stored_layer(viewer: ViewerModel, image: Image, place: str) -> Labels:
     """Add a layer of labels on disk: those that were made before and are not shown, else new ones.
+
+    Parameters
+    ----------
+    viewer, image
+        What the labels lie over.
+    place
+        One of `label_shelf.PLACES`.
 
     Raises
     ------
@@ -70,7 +86,7 @@ def make_stored_layer(viewer: ViewerModel, image: Image) -> Labels:
     """
     shelf = LabelShelf(image)
     shown = {stored_place(layer) for layer in viewer.layers if isinstance(layer, Labels)}
-    return _add_stored(viewer, image, shelf.find({place for place in shown if place}) or shelf.make())
+    return _add_stored(viewer, image, shelf.find({place for place in shown if place}) or shelf.make(place))
 
 
 def _add_stored(viewer: ViewerModel, image: Image, store: LabelStore) -> Labels:
@@ -97,7 +113,7 @@ def _empty_labels(shape: tuple[int, ...]) -> Any:
 
 
 def check_labels_layer(layer: Labels, image: Image) -> None:
-    """Check that a labels layer has the shape of the image and can be written.
+    """Check that a labels layer has the shape of the image, can be written.
 
     Raises
     ------
@@ -118,3 +134,31 @@ def check_labels_layer(layer: Labels, image: Image) -> None:
             f"The labels layer {layer.name!r} has the shape {found} and the image {shape}: "
             "choose a labels layer of the image's shape or 'new layer'."
         )
+    if _is_read_only(layer):
+        raise InputError(
+            f"The labels layer {layer.name!r} cannot be written, because its data are open for reading only: "
+            "choose another or 'new layer'."
+        )
+
+
+def labels_problem(layer: Labels | None, image: Image) -> str:
+    """Say why a new object of an image cannot be written to a labels layer, "" if it can, or if None is chosen yet."""
+    try:
+        if layer is not None:
+            check_labels_layer(layer, image)
+            check_room(layer)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def _is_read_only(layer: Labels) -> bool:
+    keeper = keeper_of(layer)
+    if keeper is not None:
+        place = keeper.store.path
+        return bool(keeper.store.array.read_only) or (os.path.exists(place) and not os.access(place, os.W_OK))
+    data = layer.data
+    if isinstance(data, np.ndarray):
+        return not data.flags.writeable
+    of_file = getattr(getattr(data, "file", None), "mode", "")  # HDF5
+    return bool(getattr(data, "read_only", False)) or of_file == "r"

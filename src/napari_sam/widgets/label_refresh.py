@@ -22,6 +22,8 @@ def refresh_part(layer: Labels, plane: Plane, rows: slice, cols: slice) -> None:
     that is not shown needs nothing, since napari reads it when the slider gets there. Of a multiscale layer,
     napari draws only what the canvas shows.
     """
+    if rows.start == rows.stop or cols.start == cols.stop:  # nothing was written
+        return
     displayed = list(layer._slice_input.displayed)
     if len(displayed) != 2 or sorted(displayed) != list(plane.axes) or not layer.visible or not layer.loaded:
         layer.refresh()

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import InputError
+from napari_sam.widgets.label_layers import labels_problem
 
 if TYPE_CHECKING:
+    from napari.layers import Labels
+
     from napari_sam.model.sam import Sam
     from napari_sam.widgets.auto_session import AutoSession
     from napari_sam.widgets.batch_look import Plan
@@ -31,7 +34,7 @@ NO_IMAGE = 'Open an image (File menu, or drop it on the window) and choose it un
 
 def prompt_step(session: PromptSession) -> str:
     """Say what to do next in SAM Prompts."""
-    if problem := _problem(session.view):
+    if problem := _problem(session.view) or _labels_problem(session.view, session.target.layer):
         return problem
     if session.only_background:
         return "Only background so far: click on the object, too."
@@ -52,6 +55,8 @@ def prompt_step(session: PromptSession) -> str:
 def auto_step(session: AutoSession, marked: int, tool: str | None) -> str:
     """Say what to do next in SAM Auto, where a tool may be switched on and some objects are marked to be merged."""
     if problem := _problem(session.view):
+        return problem
+    if not session.runner.busy and (problem := _labels_problem(session.view, session.board.layer)):
         return problem
     if session.runner.busy:
         return "Objects appear as they are found; Cancel keeps them, and Run goes on from there."
@@ -95,8 +100,8 @@ def text_step(session: TextSession) -> str:
     return "Drag the line in the histogram or edit the texts, which acts at once; Refine corrects an object by clicks."
 
 
-def train_step(running: bool, paired: bool, listed: bool, learnt: str) -> str:
-    """Say what to do next in SAM Train, where a pair may be chosen, data listed, and a model may have come of it."""
+def train_step(running: bool, opened: bool, paired: bool, listed: bool, learnt: str) -> str:
+    """Say what to do next in SAM Train: is an image open, a pair chosen, data listed, and what model came of it."""
     if running:
         return "Go on working meanwhile; Stop keeps the best weights so far."
     if learnt:
@@ -105,13 +110,15 @@ def train_step(running: bool, paired: bool, listed: bool, learnt: str) -> str:
         return "Press Start."
     if paired:
         return "Press Add layers to learn from the chosen image and its labels, or add a folder."
-    return "Open an image and label some of its objects, completely if you can; or press Add folder…"
+    if opened:
+        return "Label objects of the image, all of them if you can, and choose the labels below; or press Add folder…"
+    return "Open an image and label its objects, all of them if you can; or press Add folder…"
 
 
 def batch_step(running: bool, plan: Plan | None, located: bool) -> str:
     """Say what to do next in SAM Batch."""
     if running:
-        return "Go on working meanwhile; Stop keeps what is done, and Run goes on from there."
+        return "Work on meanwhile: Open result shows the tiles that are done, Stop keeps them for later."
     if not located:
         return "Choose a layer that was read from an OME-Zarr, or give a path or address."
     if plan is None:
@@ -120,17 +127,22 @@ def batch_step(running: bool, plan: Plan | None, located: bool) -> str:
         return "Another job lies there: take over its settings, choose another name, or begin anew."
     if plan.done is None:
         return "Look through the settings, then press Run."
-    return "Press Go on to do the rest." if plan.done < plan.tiles else "All is done: press Open result."
+    return "All is done: press Open result." if plan.complete else "Press Go on to do the rest."
 
 
-def strange_image(model: str | Sam) -> str:
+def strange_image(model: str | Sam, instead: str = "a box around the object") -> str:
     """Say that a model seems not to know an image, and what to try."""
-    return f"`{_name(model)}` may not know this kind of image: try a box around the object, or another model."
+    return f"`{_name(model)}` may not know this kind of image: try {instead}, or another model."
 
 
 def _name(model: str | Sam) -> str:
     """Return how a model is called."""
     return model if isinstance(model, str) else model.name
+
+
+def _labels_problem(view: ImageView, layer: Labels | None) -> str:
+    """Say before the work why its labels cannot be written, "" if they can."""
+    return labels_problem(layer, view.layer) if view.layer is not None else ""
 
 
 def _problem(view: ImageView) -> str:

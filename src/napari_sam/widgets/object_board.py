@@ -15,7 +15,7 @@ from napari_sam.widgets.findings import Findings, Objects
 from napari_sam.widgets.label_measurer import pixel_micrometres
 from napari_sam.widgets.object_sheet import ObjectSheet
 from napari_sam.widgets.plane import Plane, base_level, plane_reader
-from napari_sam.widgets.plane_linking import along, link_planes, linked, relabel, rows_of_planes
+from napari_sam.widgets.plane_linking import link_sheet
 from napari_sam.widgets.sifter import Chosen, Measured, Sieve, Sifter, Sight
 
 if TYPE_CHECKING:
@@ -121,6 +121,11 @@ class ObjectBoard(QObject):
         image, plane = self._view.place()
         return self._sifter.measure_now(self._sight(image, plane)).columns
 
+    @property
+    def cursor(self) -> tuple[float, ...]:
+        """Where the mouse points, in the world."""
+        return tuple(self._viewer.cursor.position)
+
     # what to work on
 
     def show_image(self) -> None:
@@ -214,7 +219,7 @@ class ObjectBoard(QObject):
         sheet = self.ensure(image)
         findings = sheet.findings(plane)
         fitting = findings.visible(label_records(records, plane.shape)[1])
-        labels = sheet.free_labels(plane, len(fitting))
+        labels = sheet.free_labels(len(fitting))
         sheet.put({plane: findings.settle(dict(zip(labels, fitting, strict=True)))})
         self._rewrite(image, sheet, [plane])
         return labels
@@ -223,19 +228,12 @@ class ObjectBoard(QObject):
         """Give objects that are one on neighbouring planes one label and settle them; return how many there are."""
         image, plane = self._view.place()
         sheet = self._sheets.get(image)
-        chosen, times = along(plane, image.axis_labels, axis)
-        planes = [each for each in sheet.planes if each.axes == plane.axes] if sheet is not None else []
-        if sheet is None or not any(sheet.objects.get(each) for each in planes):
-            raise InputError("There are no objects to link: run on every plane first.")
-        self._check_idle(planes)
-        findings = {each: sheet.findings(each) for each in planes}
-        objects = {each: sheet.objects.get(each, {}) for each in planes}
-        rows = rows_of_planes(planes, chosen)
-        chains = [chain for row in rows for chain in link_planes(row, objects, times=times)]
-        labels = relabel(chains, max(label for own in objects.values() for label in own) + 1)
-        sheet.put({each: linked(findings[each], objects[each], labels.get(each, {})) for each in planes})
-        self._rewrite(image, sheet, planes)
-        return len(chains)
+        changes, count = link_sheet(sheet, plane, image.axis_labels, axis)
+        assert sheet is not None  # noqa: S101 - it has objects
+        self._check_idle(changes)
+        sheet.put(changes)
+        self._rewrite(image, sheet, changes)
+        return count
 
     def undo(self) -> None:
         """Take back the last run, edit or import."""
@@ -349,9 +347,10 @@ class ObjectBoard(QObject):
         tables = [self._columns[image, plane] for plane in sheet.planes if (image, plane) in self._columns]
         names = dict.fromkeys(name for table in tables if len(table["label"]) for name in table)
         filled = [table for table in tables if len(table["label"])]
-        sheet.layer.features = {
+        columns = {
             name: np.concatenate([t.get(name, np.full(len(t["label"]), np.nan)) for t in filled]) for name in names
         }
+        sheet.columns.write(sheet.layer, columns)
 
     def _sieve(self, image: Image, sheet: ObjectSheet, plane: Plane) -> Sieve:
         return Sieve(plane, sheet.findings(plane).candidates, self.settings, plane_reader(image, plane))

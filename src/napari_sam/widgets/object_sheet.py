@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,36 +12,30 @@ import numpy.typing as npt
 from napari_sam.errors import InputError
 from napari_sam.ops.label_records import labels_to_records
 from napari_sam.ops.mask_record import MaskRecord
+from napari_sam.widgets.feature_columns import FeatureColumns
 from napari_sam.widgets.findings import Findings, bounds, paint, record_key
-from napari_sam.widgets.history import History
+from napari_sam.widgets.free_labels import next_label, raise_highest
+from napari_sam.widgets.label_colors import show_labels
 from napari_sam.widgets.label_layers import add_labels_layer, check_labels_layer
 from napari_sam.widgets.label_refresh import refresh_part
 from napari_sam.widgets.label_watch import LabelWatch
 from napari_sam.widgets.plane import LabelPlane, Plane
+from napari_sam.widgets.sheet_history import Drawing, SheetHistory, SheetStep
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
 
-__all__ = ["ObjectSheet", "SheetStep"]
+__all__ = ["ObjectSheet"]
 
 Candidates = tuple[MaskRecord, ...]
-
-
-@dataclass(frozen=True)
-class SheetStep:
-    """One thing that happened: what was known of the planes concerned before and after, and in which run."""
-
-    before: Mapping[Plane, Findings]
-    after: Mapping[Plane, Findings]
-    run: int = 0
 
 
 class ObjectSheet:
     """Keep labels and findings in step.
 
     Pixels of objects that the dock did not draw, there before or painted since, become settled objects: no filter and
-    no run touches them.
+    no run touches them, and undo and redo leave those pixels as they are.
 
     Parameters
     ----------
@@ -55,12 +49,14 @@ class ObjectSheet:
         self._viewer = viewer
         self.image = image
         self.layer = layer
-        self.history: History[SheetStep] = History()
+        self.history = SheetHistory()
         self.objects: dict[Plane, dict[int, MaskRecord]] = {}  # what the labels show, by label
         self._findings: dict[Plane, Findings] = {}
         self._chosen: dict[Plane, tuple[Candidates, Sequence[MaskRecord]]] = {}  # by the filter, and of what
         self._numbers: dict[tuple[Plane, Any], int] = {}
+        self._floating: dict[Plane, list[Drawing]] = {}  # to be laid on what undo or redo leaves
         self._watch = LabelWatch()
+        self.columns = FeatureColumns()
 
     def close(self) -> None:
         """Let go of the layer."""
@@ -110,25 +106,31 @@ class ObjectSheet:
         The labels are brought up to date by `write`.
         """
         before = {plane: self._findings.get(plane, Findings()) for plane in changes}
-        last = self.history.last
         self._findings.update(changes)
-        if run and last is not None and last.run == run:
-            self.history.replace_last(SheetStep({**before, **last.before}, {**last.after, **changes}, run))
-        else:
-            self.history.record(SheetStep(before, dict(changes), run))
+        self.history.record(SheetStep(before, dict(changes), run))
 
     def undo(self) -> tuple[Plane, ...]:
         """Take back the last step and return the planes concerned, whose labels are to be written."""
         self._adopt_all(self.history.last)
-        step = self.history.undo()
-        self._findings.update(step.before if step is not None else {})
-        return tuple(step.before) if step is not None else ()
+        if (found := self.history.undo()) is None:
+            return ()
+        step, drawn = found
+        return self._go_to(step.before, drawn)
 
     def redo(self) -> tuple[Plane, ...]:
         """Do again what was taken back last, likewise."""
-        step = self.history.redo()
-        self._findings.update(step.after if step is not None else {})
-        return tuple(step.after) if step is not None else ()
+        self._adopt_all(self.history.next)
+        if (found := self.history.redo()) is None:
+            return ()
+        step, drawn = found
+        return self._go_to(step.after, drawn)
+
+    def _go_to(self, findings: Mapping[Plane, Findings], drawn: Sequence[Drawing]) -> tuple[Plane, ...]:
+        self._findings.update(findings)
+        for drawing in drawn:
+            if drawing.plane in findings:
+                self._floating.setdefault(drawing.plane, []).append(drawing)
+        return tuple(findings)
 
     def choose(self, plane: Plane, candidates: Candidates, chosen: Sequence[MaskRecord]) -> None:
         """Say which of a plane's candidates become objects."""
@@ -141,9 +143,12 @@ class ObjectSheet:
 
     def write(self, plane: Plane) -> None:
         """Bring the labels of a plane up to date."""
-        layer, findings = self.ensure(), self.findings(plane)
+        layer, floating = self.ensure(), self._floating.pop(plane, [])
+        findings = self._findings.get(plane, Findings()) if floating else self.findings(plane)
         labels = LabelPlane(layer, plane)
         objects = self._number(plane, findings)
+        if floating:
+            objects = self._lay_on(plane, findings, objects, floating)
         top = np.iinfo(labels.dtype).max if labels.dtype.kind in "iu" else 0
         if max(objects, default=0) > top:
             raise InputError(
@@ -160,15 +165,16 @@ class ObjectSheet:
         if (region := bounds(different)) is not None:
             rows, cols = slice(region[0], region[2]), slice(region[1], region[3])
             labels[rows, cols] = paint(objects, region, labels.dtype)
+            show_labels(layer, objects)
             refresh_part(layer, plane, rows, cols)
-        self._watch.leave(labels, max(objects, default=0))
+        raise_highest(layer, max(objects, default=0))
+        self._watch.leave(labels)
 
-    def free_labels(self, plane: Plane, count: int) -> list[int]:
+    def free_labels(self, count: int) -> list[int]:
         """Return labels that no object has or had."""
-        labels = LabelPlane(self.ensure(), plane)
-        self.findings(plane)
-        first = self._watch.next_label(labels)
-        self._watch.leave(labels, first + count - 1)
+        layer = self.ensure()
+        first = next_label(layer)
+        raise_highest(layer, first + count - 1)
         return list(range(first, first + count))
 
     def adopt(self, plane: Plane) -> bool:
@@ -176,24 +182,30 @@ class ObjectSheet:
         if self.layer is None:
             return False
         labels = LabelPlane(self.layer, plane)
-        now = self._watch.look(labels)
-        if now is None:
+        if not self._watch.look(labels):
             return False
-        known, shown = plane in self._findings, self.objects.setdefault(plane, {})
+        now = np.array(labels[:, :])
+        known, shown = plane in self._findings, self.objects.get(plane, {})
         before = paint(shown, (0, 0, *plane.shape), now.dtype)
-        differs = now != before
-        touched = np.union1d(now[differs], before[differs])
-        drawn = _objects_of(now, touched[touched > 0])
-        drawn = {label: _with_scores(record, shown.get(label)) for label, record in drawn.items()}
-        gone = {label: shown[label] for label in touched.tolist() if label in shown and label not in drawn}
-        findings = self._findings.get(plane, Findings()).remove(gone).settle(drawn)
-        self.objects[plane] = {label: shown[label] for label in shown if label not in gone} | drawn
-        self._watch.leave(labels, max(self.objects[plane], default=0))
-        if known and (drawn or gone):
-            self.put({plane: findings})
-        else:  # what was there before is no step of ours
-            self._findings[plane] = findings
-        return bool(drawn or gone)
+        findings, self.objects[plane] = _settle(self._findings.get(plane, Findings()), shown, before, now)
+        self._findings[plane] = findings
+        self._watch.leave(labels)
+        changed = now != before
+        if known and changed.any():  # what was there before anything was known is there to stay
+            self.history.draw(Drawing.of(plane, changed, now))
+        return bool(changed.any())
+
+    def _lay_on(
+        self, plane: Plane, findings: Findings, objects: dict[int, MaskRecord], floating: Sequence[Drawing]
+    ) -> dict[int, MaskRecord]:
+        """Return the objects with what was painted by hand on top of them, settled."""
+        labels = LabelPlane(self.ensure(), plane)
+        before = paint(objects, (0, 0, *plane.shape), labels.dtype)
+        now = before.copy()
+        for drawing in floating:
+            drawing.lay_on(now)
+        self._findings[plane], objects = _settle(findings, objects, before, now)
+        return dict(sorted(objects.items()))
 
     def _adopt_all(self, step: SheetStep | None) -> None:
         for plane in step.before if step is not None else ():
@@ -210,10 +222,23 @@ class ObjectSheet:
                 fresh.append(record)
             elif number not in findings.settled:
                 objects[number] = record
-        for number, record in zip(self.free_labels(plane, len(fresh)) if fresh else (), fresh, strict=True):
+        for number, record in zip(self.free_labels(len(fresh)) if fresh else (), fresh, strict=True):
             self._numbers[plane, record_key(record)] = number
             objects[number] = record
         return dict(sorted(objects.items()))
+
+
+def _settle(
+    findings: Findings, shown: Mapping[int, MaskRecord], before: npt.NDArray[Any], now: npt.NDArray[Any]
+) -> tuple[Findings, dict[int, MaskRecord]]:
+    """Settle the objects that (H, W) labels show otherwise than before; return all that are known and shown then."""
+    differs = now != before
+    touched = np.union1d(now[differs], before[differs])
+    drawn = _objects_of(now, touched[touched > 0])
+    drawn = {label: _with_scores(record, shown.get(label)) for label, record in drawn.items()}
+    gone = {label: shown[label] for label in touched.tolist() if label in shown and label not in drawn}
+    left = {label: record for label, record in shown.items() if label not in gone}
+    return findings.remove(gone).settle(drawn), left | drawn
 
 
 def _objects_of(labels: npt.NDArray[Any], wanted: Iterable[int]) -> dict[int, MaskRecord]:

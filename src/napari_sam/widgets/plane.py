@@ -139,14 +139,14 @@ class PlaneView:
     plane
         The plane.
     rgb
-        Whether the array has a last axis of colours, which is kept.
+        Whether the array has a last axis of colours, which is kept; a fourth is alpha, as the layer says, and is not.
     """
 
     def __init__(self, data: Any, plane: Plane, *, rgb: bool = False) -> None:
         self._data = DaskChunks(data) if is_dask(data) and is_large(plane.shape) else data
         self._plane = plane
         self.dtype: np.dtype[Any] = np.dtype(data.dtype)
-        self.shape: tuple[int, ...] = (*plane.shape, int(data.shape[-1])) if rgb else plane.shape
+        self.shape: tuple[int, ...] = (*plane.shape, min(3, int(data.shape[-1]))) if rgb else plane.shape
 
     @property
     def ndim(self) -> int:
@@ -158,7 +158,7 @@ class PlaneView:
 
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
         given = key if isinstance(key, tuple) else (key,)
-        rows, cols, *colours = list(given) + [slice(None)] * (self.ndim - len(given))
+        rows, cols, *colours = list(given) + [slice(0, 3)] * (self.ndim - len(given))
         return np.asarray(self._data[(*self._plane.select(rows, cols), *colours)])
 
 
@@ -205,15 +205,39 @@ class LabelPlane:
 
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
         rows, cols = _two_slices(key)
+        self.check_shape()
         return np.asarray(base_level(self.layer)[self.plane.select(rows, cols)])
 
     def __setitem__(self, key: Any, value: npt.ArrayLike) -> None:
         rows, cols = _two_slices(key)
+        self.check_shape()
         keeper = self.layer.metadata.get(KEEPER)
         if keeper is not None:
             keeper.write(self.plane, rows, cols, np.asarray(value))
-        else:
+            return
+        try:
             self.layer.data[self.plane.select(rows, cols)] = value
+        except (OSError, ValueError, TypeError, RuntimeError) as error:  # of any kind of array that is the user's
+            raise InputError(
+                f"The labels layer {self.layer.name!r} does not take what is written ({error}): "
+                "choose another one, or 'new layer'."
+            ) from error
+
+    def check_shape(self) -> None:
+        """Check that the layer's array, which may have been replaced, still has this plane.
+
+        Raises
+        ------
+        InputError
+            If not.
+        """
+        shape, plane = base_level(self.layer).shape, self.plane
+        fits = len(shape) == len(plane.index) and all(at < side for at, side in zip(plane.index, shape, strict=True))
+        if not fits or tuple(shape[axis] for axis in plane.axes) != plane.shape:
+            raise InputError(
+                f"The labels layer {self.layer.name!r} was given an array of another shape, {tuple(shape)}, "
+                "since: what was written to the former one is not changed any more."
+            )
 
 
 def _two_slices(key: Any) -> Sequence[slice]:

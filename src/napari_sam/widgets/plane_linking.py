@@ -1,4 +1,4 @@
-"""Linking the objects of SAM Auto over the planes of a stack, so that each has one label; knows no napari, no Qt."""
+"""Linking the objects of SAM Auto over the planes of a stack, so that each has one label."""
 
 from __future__ import annotations
 
@@ -12,16 +12,40 @@ import numpy.typing as npt
 
 from napari_sam.errors import InputError
 from napari_sam.widgets.findings import Findings, Objects, overlap
+from napari_sam.widgets.free_labels import next_label
 from napari_sam.widgets.plane import Plane
 
 if TYPE_CHECKING:
     from napari_sam.batch.link import Overlaps
     from napari_sam.ops.mask_record import MaskRecord
+    from napari_sam.widgets.object_sheet import ObjectSheet
 
-__all__ = ["Relabelled", "along", "link_planes", "linked", "relabel", "rows_of_planes"]
+__all__ = ["link_sheet"]
 
 Chain = list[tuple[Plane, int]]  # the planes of one object, and its labels there
 Relabelled = dict[Plane, dict[int, int]]  # the label that each object of a plane gets
+
+
+def link_sheet(
+    sheet: ObjectSheet | None, plane: Plane, axis_labels: Sequence[str], axis: int | None
+) -> tuple[dict[Plane, Findings], int]:
+    """Return what is known of the planes parallel to one once their objects are linked, and how many objects that are.
+
+    Raises
+    ------
+    InputError
+        If there is no such axis, or there are no objects.
+    """
+    chosen, times = along(plane, axis_labels, axis)
+    planes = [each for each in sheet.planes if each.axes == plane.axes] if sheet is not None else []
+    if sheet is None or not any(sheet.objects.get(each) for each in planes):
+        raise InputError("There are no objects to link: run on every plane first.")
+    findings = {each: sheet.findings(each) for each in planes}
+    objects = {each: sheet.objects.get(each, {}) for each in planes}
+    rows = rows_of_planes(planes, chosen)
+    chains = [chain for row in rows for chain in link_planes(row, objects, times=times)]
+    labels = relabel(chains, next_label(sheet.ensure()))
+    return {each: linked(findings[each], objects[each], labels.get(each, {})) for each in planes}, len(chains)
 
 
 def rows_of_planes(planes: Sequence[Plane], axis: int) -> list[list[Plane]]:

@@ -23,12 +23,16 @@ from napari_sam.widgets.positions import box_corners, complete_positions
 from napari_sam.widgets.prompt_form import PromptForm
 from napari_sam.widgets.reporter import without_argument
 from napari_sam.widgets.session import PromptSession
+from napari_sam.widgets.shutdown import at_end
 
 if TYPE_CHECKING:
     from napari_sam.model.sam import Sam
     from napari_sam.widgets.candidates import Candidate
 
 __all__ = ["PromptDock"]
+
+LEAST_CORNERS = {"path": 1, "polygon": 3}
+NAMES = {"path": "scribble"}
 
 
 class PromptDock(ImageDock):
@@ -54,7 +58,7 @@ class PromptDock(ImageDock):
         self._targets = LayerChoice(napari_viewer, self._form.labels, self._is_target, "new layer")
         self._models = ModelChoice(self._form.model)
         keys = self._bind_keys(self._actions(), BINDINGS)
-        self._end = partial(_let_go, keys, self._images, self._targets, self._session)  # knows nothing of self
+        self._end = at_end(_let_go, keys, self._images, self._targets, self._session)  # knows nothing of self
         self._connect()
         self._choose_first_image()
 
@@ -92,6 +96,23 @@ class PromptDock(ImageDock):
             raise InputError(f"The layer {found.name!r} is not a labels layer: choose one, or None for a new one.")
         self._session.target.set_layer(found)
         self._targets.choose(found)
+        self._refresh()
+
+    def set_labels_place(self, place: str) -> None:
+        """Choose where new labels of a large OME-Zarr image go: "beside" it or "inside" of it; remembered.
+
+        Raises
+        ------
+        InputError
+            If there is no such place.
+        """
+        self._session.target.choose_place(place)
+        self._form.place.setCurrentIndex(self._form.place.findData(place))
+
+    @property
+    def labels_place(self) -> str:
+        """Where new labels of a large OME-Zarr image go: "beside" it, unless anyone chose "inside"."""
+        return self._session.target.place_of_new
 
     def set_one_per_shape(self, one_per_shape: bool) -> None:
         """Choose whether each shape is an object of its own."""
@@ -253,13 +274,14 @@ class PromptDock(ImageDock):
         form.paint_by_hand.clicked.connect(without_argument(self._reporter.guarded(self.paint_by_hand)))
         form.cancel.clicked.connect(without_argument(self.cancel))
         form.positive.toggled.connect(session.layers.set_polarity)
+        form.place.activated.connect(lambda i: self.set_labels_place(form.place.itemData(i)))
         form.one_per_shape.toggled.connect(session.set_one_per_shape)
         form.keep_existing.toggled.connect(session.set_keep_existing)
         form.same_label.toggled.connect(lambda on: session.join.switch(on, session.target.layer))
         form.candidates.hovered.connect(session.hover)
         form.candidates.chosen.connect(session.choose)
         self._images.picked.connect(session.view.set_layer)
-        self._targets.picked.connect(session.target.set_layer)
+        self._targets.picked.connect(self.set_labels_layer)
         self._models.picked.connect(session.view.set_model)
         session.changed.connect(self._refresh)
         session.tool_changed.connect(self._show_tool)
@@ -294,6 +316,7 @@ class PromptDock(ImageDock):
             self._targets.choose(session.target.layer)
         form.candidates.show_candidates(found, session.choice)
         form.paint_by_hand.setVisible(session.target.place is not None)
+        form.show_place(self.labels_place if session.target.asks_place else None)
         form.accept.setEnabled(bool(found))
         form.accept_all.setEnabled(len(session.drafts) > 1)
         form.next_object.setEnabled(len(session.drafts) > 1)
@@ -315,6 +338,15 @@ class PromptDock(ImageDock):
             self.set_image(image)
 
     def _add_shape(self, kind: str, vertices: Sequence[Sequence[float]], positive: bool = True) -> None:
+        corners = len({tuple(map(float, vertex)) for vertex in vertices})
+        if kind == "path" and corners == 1:
+            self.add_point(vertices[0], positive)
+            return
+        if corners < LEAST_CORNERS.get(kind, 1):
+            raise InputError(
+                f"The {NAMES.get(kind, kind)} has {corners} different positions: "
+                f"give at least {LEAST_CORNERS.get(kind, 1)}, or add a point."
+            )
         places = complete_positions(self._viewer, self._session.view, vertices)
         self._session.layers.add_shapes(self._image, kind, [places], positive)
 

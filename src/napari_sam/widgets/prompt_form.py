@@ -8,7 +8,6 @@ from qtpy.QtWidgets import (
     QButtonGroup,
     QCheckBox,
     QGridLayout,
-    QProgressBar,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -27,6 +26,7 @@ from napari_sam.widgets.form_parts import (
     make_sentence,
 )
 from napari_sam.widgets.prompt_layers import NEGATIVE_COLOR, POSITIVE_COLOR
+from napari_sam.widgets.work_step import WorkBar
 
 __all__ = ["PromptForm"]
 
@@ -41,6 +41,15 @@ class PromptForm(QWidget):
         self.stretch = make_brightness()
         self.colours = ColourChoice()
         self.labels = make_combo("The labels layer that accepted objects are written to")
+        self.place = make_combo(
+            "Where new labels of this Zarr image go: beside it into a Zarr of their own, or into its folder `labels`"
+        )
+        self.place.addItem("beside the image", "beside")
+        self.place.addItem("into the image", "inside")
+        self.place_row = QWidget()
+        row = make_form([("New labels go", self.place)])
+        row.setContentsMargins(0, 0, 0, 0)
+        self.place_row.setLayout(row)
         self.positive = make_button(
             "Object", "Clicks and scribbles say: this is part of the object (W)", checkable=True
         )
@@ -97,7 +106,7 @@ class PromptForm(QWidget):
         self.paint_by_hand = make_button(
             "Paint by hand here", "Open what the canvas shows of labels on disk for napari's brush; strokes are saved"
         )
-        self.progress = QProgressBar()
+        self.progress = WorkBar()
         self.progress.setTextVisible(True)
         self.cancel = make_button("Cancel", "Stop what runs")
         self.status = make_sentence()
@@ -133,6 +142,7 @@ class PromptForm(QWidget):
             make_group(
                 "Labels",
                 make_form([("Write to", self.labels)]),
+                self.place_row,
                 self.same_label,
                 self.keep_existing,
                 self.paint_by_hand,
@@ -147,6 +157,12 @@ class PromptForm(QWidget):
             part.setSizePolicy(policy)
             part.hide()
         self.cancel.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+
+    def show_place(self, place: str | None) -> None:
+        """Show where new labels go, or with None that there is nothing to choose."""
+        self.place_row.setVisible(place is not None)
+        if place is not None:
+            self.place.setCurrentIndex(self.place.findData(place))
 
 
 def _dot(color: str) -> QIcon:

@@ -193,7 +193,7 @@ class PromptLayers:
         if not outlines:
             return
         _, layer = self.ensure(image)
-        layer.feature_defaults = {"label": _NAMES[positive]}
+        _set_default(layer, positive)
         layer.add(
             [data_to_data(image, layer, each) for each in outlines], shape_type=kind, edge_color=_COLORS[positive]
         )
@@ -285,13 +285,13 @@ class PromptLayers:
     def _apply_polarity(self, positive: bool) -> None:
         """Give the next prompts this polarity, and leave the selected ones alone."""
         if self.points is not None:
-            self.points.feature_defaults = {"label": _NAMES[positive]}
+            _set_default(self.points, positive)
             with self.points.block_update_properties():
                 self.points.current_face_color = _COLORS[positive]
                 self.points.current_symbol = _SYMBOLS[positive]
         if self.shapes is not None:
             positive = positive or self.shapes.mode not in _SCRIBBLING  # boxes and outlines are always of the object
-            self.shapes.feature_defaults = {"label": _NAMES[positive]}
+            _set_default(self.shapes, positive)
             with self.shapes.block_update_properties():
                 self.shapes.current_edge_color = _COLORS[positive]
 
@@ -335,7 +335,12 @@ class PromptLayers:
         self._notify(settled=False)
 
     def _on_features(self, event: Event) -> None:
-        layer, flags = event.source, _polarities(event.source)
+        layer = event.source
+        if "label" not in layer.features:  # somebody replaced the table: what was said before counts
+            known = self._painted.get(layer, [])
+            layer.features = layer.features.assign(label=_names((known + [True] * len(layer.data))[: len(layer.data)]))
+            return
+        flags = _polarities(layer)
         if self._fresh and self.points is not None and layer is self.points:
             self._fresh = False  # by now napari has selected what was added,
             self.points.selected_data = set()  # and drawn it in blue, as if it were of the object
@@ -386,6 +391,13 @@ def _polarities(layer: Points | Shapes) -> list[bool]:
     if "label" not in layer.features:
         return [True] * len(layer.data)
     return [value != _NAMES[False] for value in layer.features["label"]]
+
+
+def _set_default(layer: Points | Shapes, positive: bool) -> None:
+    """Let the next prompts have this polarity, whatever other columns anyone gave the table."""
+    columns = [name for name in layer.features if name != "label"]
+    others = {name: layer.feature_defaults[name].iloc[0] for name in columns}
+    layer.feature_defaults = {**others, "label": _NAMES[positive]}
 
 
 def _names(flags: Sequence[bool]) -> npt.NDArray[np.object_]:

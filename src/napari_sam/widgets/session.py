@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -55,7 +56,7 @@ class PromptSession(QObject):
         super().__init__()
         self.view = ImageView(viewer)
         self.layers = PromptLayers(viewer, self._on_prompts, self.tool_changed.emit)
-        self.target = LabelTarget(viewer)
+        self.target = LabelTarget(viewer, self.failed.emit)
         self.preview = Preview(viewer)
         self.service = PredictionService()
         self.history: History[Step] = History()
@@ -198,22 +199,29 @@ class PromptSession(QObject):
             self._finish(*self._place, [draft], ())
 
     def undo(self) -> None:
-        """Take back the last change of a prompt, discard or accept; of a shape that is being drawn, the drawing."""
+        """Take back the last change of a prompt, discard or accept, or the shape that is being drawn.
+
+        Pixels that anyone changed since stay.
+        """
         if self.layers.end_drawing(keep=False):
             return
         self._update_now()
-        if (step := self.history.undo()) is not None:
-            for written in reversed(step.written):
-                self.journal.undo(self.target.undo(written))
-            self._restore(step.before)
+        if (step := self.history.last) is not None:
+            done, problem = self.target.revert_all(step.written[::-1])
+            self.history.undo(replace(step, written=tuple(written for written, _ in done[::-1])))
+            for each in done:
+                self.journal.undo(*each)
+            self._restore(step.before, problem)
 
     def redo(self) -> None:
-        """Do again what was taken back last."""
+        """Do again what was taken back last, likewise."""
         self._settle()
-        if (step := self.history.redo()) is not None:
-            for written in step.written:
-                self.journal.redo(self.target.redo(written))
-            self._restore(step.after)
+        if (step := self.history.next) is not None:
+            done, problem = self.target.revert_all(step.written)
+            self.history.redo(replace(step, written=tuple(written for written, _ in done)))
+            for each in done:
+                self.journal.redo(*each)
+            self._restore(step.after, problem)
 
     # from prompts to predictions
 
@@ -233,6 +241,7 @@ class PromptSession(QObject):
 
     def _update(self) -> None:
         """Read the prompts on the displayed plane and ask for what is not predicted yet."""
+        self.view.check_model()
         try:
             image, plane = self.view.place()
         except InputError as error:
@@ -248,7 +257,7 @@ class PromptSession(QObject):
         self._drafts[plane] = drafts = self._read_drafts(image, plane)
         fresh = [i for i, draft in enumerate(drafts) if draft.number not in before]
         self._current = fresh[-1] if fresh else min(self._current, max(len(drafts) - 1, 0))
-        self.said.emit("" if drafts else self._hint())
+        self.said.emit("" if drafts else self.target.hint)
         if self._settled:
             self._record_change()
         self.service.keep({step.number for draft in drafts for step in draft.lineage[-2:]})
@@ -261,9 +270,6 @@ class PromptSession(QObject):
             points, shapes, shape=plane.shape, one_per_shape=self._one_per_shape, seed=self._seeds.get(plane)
         )
         return tuple(evolve(self._drafts.get(plane, ()), objects, self._choice_of))
-
-    def _hint(self) -> str:
-        return f"Labels are saved in {self.target.place} as you go." if self.target.place else ""
 
     def _leave_plane(self) -> None:
         self.service.cancel()
@@ -290,12 +296,14 @@ class PromptSession(QObject):
             self.history.record(Step(self._last_state, state))
         self._last_state = state
 
-    def _restore(self, state: SessionState) -> None:
+    def _restore(self, state: SessionState, problem: InputError | None = None) -> None:
         if self.view.layer is not None:
             self.layers.restore(state.content, self.view.layer)
         self._seeds, self._drafts, self._choices = dict(state.seeds), dict(state.drafts), dict(state.choices)
         self._last_state = state
         self._update()
+        if problem is not None:  # labels that cannot be taken back
+            raise problem
 
     # labels
 
@@ -331,8 +339,9 @@ class PromptSession(QObject):
         else:
             patch = candidate.patch if label is None else candidate.fill(self.service.results[draft.number].window)
         overwrite = not self._keep_existing
-        written = self.target.write(image, plane, patch, label=label, overwrite=overwrite)
-        self.journal.commit(draft, choice, candidate.digest, written, overwrite=overwrite, join=joined is not None)
+        written, drawn = self.target.write(image, plane, patch, label=label, overwrite=overwrite)
+        joins = joined is not None
+        self.journal.commit(draft, choice, candidate.digest, written, drawn, overwrite=overwrite, join=joins)
         self.join.note(written.edit.label)
         return written
 

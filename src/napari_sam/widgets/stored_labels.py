@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import product
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_sam.errors import InputError
+from napari_sam.io.highest_label import highest_label, highest_since
+from napari_sam.io.label_group import plain_errors
 from napari_sam.io.label_pyramid import nearest_indices
 from napari_sam.io.label_store import HIGHEST, LabelStore, labels_exist, open_labels
 from napari_sam.widgets.image_location import array_location
@@ -21,33 +23,69 @@ if TYPE_CHECKING:
 
 __all__ = ["StoredLabels", "adopt_layer", "keeper_of", "stored_place"]
 
+SEEN = "highest_label_seen"  # time of the last change of a file that it was searched in, in nanoseconds
+RESTS = 20  # times as long as the last look at the files' times took, before there is another
+
 
 class StoredLabels:
     """Write to labels on disk, all levels of the pyramid at once, and know their highest label.
 
+    That is searched when it is first asked for, and noted with the labels; later only files are read that changed
+    since, by whomever.
+
     Parameters
     ----------
     store
-        The labels. Of those that do not say which is their highest, all that was written is read once.
+        The labels.
     """
 
     def __init__(self, store: LabelStore) -> None:
         self.store = store
-        known = (store.provenance or {}).get(HIGHEST)
-        self._highest = -1 if known is None else int(known)
-        if known is None:
-            self.raise_highest(_search_highest(store))
+        record = store.provenance or {}
+        self._searched = HIGHEST in record and SEEN in record
+        self._highest = int(record.get(HIGHEST, 0))
+        self._seen = int(record.get(SEEN, 0)) if self._searched else 0
+        self._next_look = 0.0
+        self._colored: set[int] = set()  # labels that have a colour by now, where the metadata list any
 
     @property
     def highest(self) -> int:
         """The highest label that there ever was."""
+        begun = time.monotonic()
+        if begun >= self._next_look:
+            self._search()
+            ended = time.monotonic()
+            self._next_look = ended + RESTS * (ended - begun)
         return self._highest
 
     def raise_highest(self, label: int) -> None:
         """Note on disk a label that is written."""
-        if label > self._highest:
+        if label > self.highest:
             self._highest = label
-            self.store.write_provenance({HIGHEST: label})
+            self._note()
+
+    def _search(self) -> None:
+        """Bring the highest label up to date."""
+        before = self._highest, self._seen, self._searched
+        with plain_errors(self.store.path, "read"):
+            since = highest_since(self.store.array, self._seen)
+            if since is not None:
+                self._highest, self._seen = max(self._highest, since[0]), since[1]
+            elif not self._searched:
+                self._highest = max(self._highest, highest_label(self.store.array))
+        self._searched = True
+        if not before[2] or self._highest != before[0]:
+            self._note()
+
+    def _note(self) -> None:
+        self.store.write_provenance({HIGHEST: self._highest, SEEN: self._seen})
+
+    def _color(self, labels: npt.NDArray[Any]) -> None:
+        """Give the labels in an array colours, where others have some: viewers show no others then."""
+        fresh = set(np.unique(labels).tolist()) - self._colored - {0}
+        if fresh:
+            self.store.add_colors(fresh)
+            self._colored |= fresh
 
     def write(self, plane: Plane, rows: slice, cols: slice, labels: npt.NDArray[Any]) -> None:
         """Write rows and columns of a plane, and what the coarser levels show of them.
@@ -68,6 +106,7 @@ class StoredLabels:
             return
         part = np.broadcast_to(labels, [len(each) for each in box])
         self.raise_highest(int(part.max()))
+        self._color(part)
         place = [range(number, number + 1) for number in plane.fixed] + box
         self.store.write(*self._target(place), part)
         for number in range(1, len(self.store.levels)):
@@ -125,17 +164,3 @@ def _above(below: int, side: int, changed: range) -> range:
     shown = nearest_indices(below, side, start, stop)
     first, last = np.searchsorted(shown, (changed.start, changed.stop))
     return range(start + int(first), start + int(last))
-
-
-def _search_highest(store: LabelStore) -> int:
-    """Read what was ever written; a block of background has no file."""
-    from zarr.core.sync import collect_aiterator
-
-    array, highest = store.array, 0
-    written = set(collect_aiterator(array.store.list_prefix(array.path)))
-    sides = array.shards or array.chunks
-    for place in product(*(range(-(-side // step)) for side, step in zip(array.shape, sides, strict=True))):
-        if f"{array.path}/{array.metadata.encode_chunk_key(place)}".lstrip("/") in written:
-            part = tuple(slice(i * side, (i + 1) * side) for i, side in zip(place, sides, strict=True))
-            highest = max(highest, int(array[part].max()))
-    return highest

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import napari
@@ -21,6 +20,7 @@ from napari_sam.widgets.object_picker import ObjectPicker
 from napari_sam.widgets.prompt_handover import hand_over_label
 from napari_sam.widgets.prompt_layers import is_prompt_layer
 from napari_sam.widgets.reporter import without_argument
+from napari_sam.widgets.shutdown import at_end
 from napari_sam.widgets.text_form import TextForm
 from napari_sam.widgets.text_history import TextHistory
 from napari_sam.widgets.text_session import TextSession
@@ -62,7 +62,7 @@ class TextDock(ImageDock):
         self._models = ModelChoice(form.model)
         self._clips = ModelChoice(form.clip, "clip")
         self._picker = ObjectPicker(napari_viewer, self._layer_under_mouse, self._on_click)
-        self._end = partial(_let_go, self._picker, (self._images, self._shapes), session)  # knows nothing of self
+        self._end = at_end(_let_go, self._picker, (self._images, self._shapes), session)  # knows nothing of self
         self._connect()
         form.preset.setCurrentText("cells")
         form.show_history(self._history.entries)

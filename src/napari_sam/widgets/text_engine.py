@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_sam.model.first_import import import_for
+from napari_sam.model.torch_imports import load_torch_libraries
+from napari_sam.model.weights_files import weights_mark
 from napari_sam.widgets.auto_engine import AutoEngine, AutoTask, Found, PartStarted
+from napari_sam.widgets.stack_look import stretch_of
 from napari_sam.widgets.work_step import WorkStep
 
 if TYPE_CHECKING:
@@ -88,7 +92,7 @@ class TextEngine:
         self._finder = AutoEngine()
         self._searches: OrderedDict[Any, _Search] = OrderedDict()
         self._ranker: TextRanker | None = None
-        self._clip: str | Clip | None = None  # as it was asked for
+        self._clip: Any = None  # as it was asked for, a name with what it stood for
 
     def run(self, task: TextTask, emit: Emit) -> None:
         """Find the masks, unless they are known, and choose among them.
@@ -116,15 +120,20 @@ class TextEngine:
 
     def _load(self, task: TextTask, emit: Emit) -> TextRanker:
         """Return the ranker of the CLIP, which is loaded if it is not at hand."""
+        clip = task.clip
+        if isinstance(clip, str) and self._ranker is None:
+            load_torch_libraries()
+            import_for("masks", _reporter("Loading PyTorch", emit))
+            import_for("texts", _reporter("Loading what reads texts", emit))
         from napari_sam.inference.text_ranking import TextRanker
         from napari_sam.model.clip import load_clip
 
-        clip = task.clip
-        if self._ranker is None or clip != self._clip:
+        key = (clip, weights_mark(clip, "clip")) if isinstance(clip, str) else clip
+        if self._ranker is None or key != self._clip:
             if isinstance(clip, str):
                 emit(WorkStep(f"Loading the CLIP {clip}", 0, 0))
                 clip = load_clip(clip, progress=_reporter(f"Downloading {clip}", emit))
-            self._ranker, self._clip = TextRanker(clip, task.settings), task.clip
+            self._ranker, self._clip = TextRanker(clip, task.settings), key
         return self._ranker
 
     def _asked(self, task: AutoTask, ranker: TextRanker, emit: Emit) -> AutomaticMaskGenerator:
@@ -154,7 +163,7 @@ class TextEngine:
             self._searches.popitem(last=False)
         if search.masks is None:
             self._find(task.search, search, emit)
-            picture = open_picture(search.image, task.search.normalization, None)
+            picture = open_picture(search.image, stretch_of(task.search.normalization), None)
             search.pixels = apply_normalization(picture.image, picture.normalization)
             search.masks = select_records(search.found, task.search.settings)
             search.answers = TextAnswers(picture, search.masks, part.region)

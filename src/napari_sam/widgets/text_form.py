@@ -9,7 +9,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
     QPlainTextEdit,
-    QProgressBar,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -29,7 +28,7 @@ from napari_sam.widgets.form_parts import (
 from napari_sam.widgets.text_histogram import TextHistogram
 from napari_sam.widgets.text_settings import TextSettingsForm
 from napari_sam.widgets.text_sheet import colour_of
-from napari_sam.widgets.work_step import WorkStep, show_step
+from napari_sam.widgets.work_step import WorkBar, WorkStep, show_step
 
 __all__ = ["TextForm"]
 
@@ -69,7 +68,7 @@ class TextForm(QWidget):
         self.draw = make_button("Draw", "Drag a rectangle over the part of the image to search")
         self.region = QWidget()
         self.run = make_button("Run", "Find all masks, and among them what the texts name")
-        self.progress = QProgressBar()
+        self.progress = WorkBar()
         self.cancel = make_button("Cancel", "Stop; the same run goes on from there")
         self.shown = make_combo("The text whose scores are shown")
         self.histogram = TextHistogram()

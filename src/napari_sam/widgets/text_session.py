@@ -156,6 +156,7 @@ class TextSession(QObject):
             raise InputError(f"Cannot run on {where!r}: choose one of {', '.join(WHERE)}.")
         if self.searching:
             raise InputError("A run is going on: wait until it has ended, or cancel it.")
+        self.view.check_model()
         self.searching, self._error = True, None
         seen = self.view.question(image, plane)
         part = Part(plane, region, self.view.reader(image, plane))

@@ -149,7 +149,12 @@ def read_store(
     images = [image for pair in pairs for image in pair.labelled(progress)]
     found, problems = list_images(folders)
     raise_problems(problems)
-    store = SampleStore([*images, *found])
+    everything = [*images, *found]
+    facts = []
+    for number, image in enumerate(everything, 1):  # which reads the labels
+        facts.append(image.measure())
+        progress(number, len(everything))
+    store = SampleStore(everything, facts)
     useful = store.subset(number for number, facts in enumerate(store.facts) if facts.objects)
     if not len(useful):
         raise InputError(f"None of the {len(store)} images has a labelled object: label some objects.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,6 +19,7 @@ from napari_sam.widgets.model_choice import ModelChoice
 from napari_sam.widgets.next_step import train_step
 from napari_sam.widgets.overlay import is_overlay
 from napari_sam.widgets.reporter import without_argument
+from napari_sam.widgets.shutdown import at_end
 from napari_sam.widgets.train_data import LayerPair
 from napari_sam.widgets.train_engine import Estimate, Saved, Started, TrainTask
 from napari_sam.widgets.train_form import TrainForm
@@ -62,7 +62,7 @@ class TrainDock(Dock):
         self._labels = LayerChoice(napari_viewer, self._form.labels, _is_target, "choose its labels", eager=True)
         self._sources = TrainSources(napari_viewer, self._form.sources)
         self._models = ModelChoice(self._form.model)
-        self._end = partial(_let_go, (self._images, self._labels), self._sources, self._runner)  # knows nothing of self
+        self._end = at_end(_let_go, (self._images, self._labels), self._sources, self._runner)  # knows nothing of self
         self._form.minutes.setValue(MINUTES)
         self._form.held_out.setValue(HELD_OUT)
         self._form.complete.setChecked(True)
@@ -283,9 +283,10 @@ class TrainDock(Dock):
         self._show_next_step()
 
     def _show_next_step(self, _layer: Layer | None = None) -> None:
-        paired = self._images.chosen is not None and self._labels.chosen is not None
+        opened = self._images.chosen is not None
+        paired = opened and self._labels.chosen is not None
         learnt = self._result.name if self._result is not None else ""
-        self._reporter.guide(train_step(self._runner.running, paired, bool(self.data), learnt))
+        self._reporter.guide(train_step(self._runner.running, opened, paired, bool(self.data), learnt))
 
     def _on_estimate(self, found: Estimate | BaseException) -> None:
         if isinstance(found, Estimate):
@@ -329,7 +330,7 @@ def _outcome(what: Saved) -> str:
     before, after = record.before, record.after
     if before is None or after is None:
         return f"{begin}; no image was held out, so nothing was measured. Card: {what.card}"
-    if after == before:
+    if not record.gained:
         return (
             f"{begin}, but nothing scored better than {record.base} on the held-out images, so it is the same: "
             f"add images or take more time. Card: {what.card}"

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.errors import InputError, OperationCancelled
+from napari_sam.model.first_import import import_for
 from napari_sam.model.torch_imports import import_dynamo, load_torch_libraries
 from napari_sam.widgets.train_data import PairPlanes, read_store, split_store
 from napari_sam.widgets.work_step import WorkStep
@@ -145,7 +146,9 @@ def run_task(task: TrainTask, emit: Emit) -> None:
     OperationCancelled
         If the user stopped before anything was learnt.
     """
-    import_dynamo()
+    load_torch_libraries()
+    for purpose, text in (("masks", "Loading PyTorch"), ("training", "Loading what learns")):
+        import_for(purpose, _reporter(text, emit))
     from napari_sam.training.finetune import finetune
     from napari_sam.training.finetune_result import FinetuneRecord, card_file, save_finetuned
     from napari_sam.training.memory_estimate import check_memory
@@ -157,6 +160,7 @@ def run_task(task: TrainTask, emit: Emit) -> None:
     emit(WorkStep("Looking whether it fits into memory", 0, 0))
     check_memory(model, task.settings)
     emit(Started(len(learn), sum(facts.objects for facts in learn.facts), len(held_out)))
+    emit(WorkStep("Scoring", 0, len(held_out)))
     with closing(finetune(model, learn, task.settings, held_out=held_out)) as run:  # type: ignore[type-var]
         last, stopped = _follow(run, model, held_out, task.settings, emit)
     record = FinetuneRecord.of(

@@ -7,7 +7,6 @@ from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QLineEdit,
     QListWidget,
-    QProgressBar,
     QSizePolicy,
     QSpinBox,
     QVBoxLayout,
@@ -17,7 +16,7 @@ from qtpy.QtWidgets import (
 from napari_sam.widgets.form_parts import make_button, make_combo, make_form, make_group, make_row, make_sentence
 from napari_sam.widgets.train_pictures import TrainPictures
 from napari_sam.widgets.train_plot import TrainPlot
-from napari_sam.widgets.work_step import WorkStep, show_step
+from napari_sam.widgets.work_step import WorkBar, WorkStep, show_step
 
 __all__ = ["TRAIN_MODES", "TrainForm"]
 
@@ -71,7 +70,7 @@ class TrainForm(QWidget):
         self.name.setToolTip("Under which the result is in the model lists")
         self.memory = make_sentence()
         self.start = make_button("Start", "Learn in the background; the viewer stays usable")
-        self.progress = QProgressBar()
+        self.progress = WorkBar()
         self.cancel = make_button("Stop", "Stop after this step; the best weights so far become the model")
         self.plot = TrainPlot()
         self.scores = make_sentence()

@@ -112,8 +112,8 @@ def _bar(progress: FinetuneProgress) -> tuple[int, int, str]:
     """Return done, total and text of the progress bar; of learning, the share of the time."""
     left = f", {_duration(progress.eta)} left," if progress.eta else ""
     if progress.stage == "training":
-        whole = progress.seconds + (progress.eta or 0.0)
-        return round(1000 * progress.seconds / whole) if whole else 0, 1000, f"Step {progress.step}{left}"
+        whole = progress.learnt_for + (progress.eta or 0.0)
+        return round(1000 * progress.learnt_for / whole) if whole else 0, 1000, f"Step {progress.step}{left}"
     text = "Looking at the images" if progress.stage == "encoding" else "Scoring"
     return progress.step, progress.total, text + left
 

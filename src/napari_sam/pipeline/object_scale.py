@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_sam.batch.segmenters import ModelChoice
-from napari_sam.batch.tiles import Tile
 from napari_sam.config.auto import AutoSettings
 from napari_sam.errors import InputError
 from napari_sam.inference.mask_generator import AutomaticMaskGenerator
 from napari_sam.inference.normalization import Normalization, apply_normalization
-from napari_sam.io.large_image import LazyPlane
+from napari_sam.model.sam import Sam
 
-__all__ = ["usual_object_size"]
+__all__ = ["PLACES", "median_size", "places_to_look_at", "usual_object_size"]
 
+Box = tuple[int, int, int, int]
 PLACES = 5  # that the model looks at
 TRIES = 8  # places of which the one with the most to see is taken
 SIDE = 768  # pixels that are looked at in each
@@ -26,49 +25,60 @@ BLOCK = 64  # pixels in which contrast is measured
 
 
 def usual_object_size(
-    model: ModelChoice,
+    load: Callable[[], Sam],
     settings: AutoSettings,
     normalization: Normalization,
-    planes: Sequence[LazyPlane],
-    tiles: Sequence[Tile],
+    planes: Sequence[Any],
+    boxes: Sequence[Box],
 ) -> float:
-    """Return the median diameter in pixels of the objects in a few tiles of an image, 0 if none are to be seen.
+    """Return the median diameter in pixels of the objects in a few places of an image, 0 if none are to be seen.
 
     Parameters
     ----------
-    model
-        The one that segments; one without an object head sees none.
+    load
+        Returns the model that segments; one without an object head sees none. Only called if it is needed.
     settings
         Of automatic segmentation.
     normalization
         Of the image.
     planes
-        All of the image.
-    tiles
-        Of each plane.
+        All of the image, array-likes of one shape, (H, W) or (H, W, C).
+    boxes
+        (row0, col0, row1, col1) of the tiles of each plane, ends exclusive.
     """
-    if settings.points != "objects" or model.load().object_head is None:
+    if settings.points != "objects":
         return 0.0
-    generator = AutomaticMaskGenerator(model.load(), settings)
+    model = load()
+    if model.object_head is None:
+        return 0.0
+    generator = AutomaticMaskGenerator(model, settings)
     found = [
         generator.object_diameters(pixels, normalization=normalization)
-        for pixels in _choose(planes, tiles, normalization)
+        for pixels in places_to_look_at(planes, boxes, normalization)
     ]
-    sizes = np.concatenate([np.empty(0), *found])  # places with many objects count more
+    return median_size(found)
+
+
+def median_size(found: Sequence[npt.NDArray[np.float64]]) -> float:
+    """Return the median of the diameters found in some places, 0 if there are none; those with many count more."""
+    sizes = np.concatenate([np.empty(0), *found])
     return float(np.median(sizes)) if len(sizes) else 0.0
 
 
-def _choose(
-    planes: Sequence[LazyPlane], tiles: Sequence[Tile], normalization: Normalization
+def places_to_look_at(
+    planes: Sequence[Any], boxes: Sequence[Box], normalization: Normalization
 ) -> Iterator[npt.NDArray[Any]]:
-    """Yield the middle of the tile with most contrast, among some tiles of each of a few stretches of the image."""
-    count = len(planes) * len(tiles)
+    """Yield the middle of the tile with most contrast, among some tiles of each of a few stretches of the image.
+
+    At most `PLACES` of them; the parameters are those of `usual_object_size`.
+    """
+    count = len(planes) * len(boxes)
     for start, stop in pairwise(np.linspace(0, count, min(PLACES, count) + 1).astype(int).tolist()):
         most, best = 0.0, None
         for number in np.unique(np.linspace(start, stop - 1, TRIES).round().astype(int)).tolist():
-            plane, tile = divmod(number, len(tiles))
+            plane, tile = divmod(number, len(boxes))
             try:
-                pixels = _middle(planes[plane], tiles[tile])
+                pixels = _middle(planes[plane], boxes[tile])
                 contrast = _contrast(apply_normalization(pixels, normalization, None))
             except InputError:  # cannot be read: its tile is named when its turn comes
                 continue
@@ -78,13 +88,12 @@ def _choose(
             yield best
 
 
-def _middle(plane: LazyPlane, tile: Tile) -> npt.NDArray[Any]:
+def _middle(plane: Any, box: Box) -> npt.NDArray[Any]:
     """Read the middle of a tile."""
     (top, bottom), (left, right) = (
-        (max(low, (low + high - SIDE) // 2), min(high, (low + high + SIDE) // 2))
-        for low, high in (tile.box[::2], tile.box[1::2])
+        (max(low, (low + high - SIDE) // 2), min(high, (low + high + SIDE) // 2)) for low, high in (box[::2], box[1::2])
     )
-    return plane[top:bottom, left:right]
+    return np.asarray(plane[top:bottom, left:right])
 
 
 def _contrast(rgb: npt.NDArray[np.uint8]) -> float:

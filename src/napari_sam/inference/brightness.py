@@ -17,7 +17,11 @@ BAND = 1024  # rows that are read at once
 TRIES = 64  # planes and places that are tried before an image counts as unreadable
 
 
-def stack_normalization(planes: Sequence[Any], normalization: str | tuple[float, float]) -> Normalization:
+def stack_normalization(
+    planes: Sequence[Any],
+    normalization: str | tuple[float, float] | Normalization,
+    channels: tuple[int, ...] | None = None,
+) -> Normalization:
     """Decide one normalisation for all planes of an image.
 
     Of a single plane that can be read it is that of `Predictor.set_image`. Where a chunk cannot be read, other pixels
@@ -27,7 +31,7 @@ def stack_normalization(planes: Sequence[Any], normalization: str | tuple[float,
     ----------
     planes
         Array-likes of one shape, (H, W) or (H, W, C).
-    normalization
+    normalization, channels
         As for `resolve_normalization`.
 
     Raises
@@ -35,7 +39,7 @@ def stack_normalization(planes: Sequence[Any], normalization: str | tuple[float,
     InputError
         If nothing can be read, or the normalisation cannot be used.
     """
-    return resolve_normalization(_Tower(planes), normalization)
+    return resolve_normalization(_Tower(planes), normalization, channels)
 
 
 class _Tower:
@@ -68,7 +72,7 @@ class _Tower:
             if mine:
                 where = slice(mine[0], mine[-1] + 1, step), slice(cols.start, cols.stop, cols.step)
                 try:
-                    parts.append(self._planes[number][where])
+                    parts.append(np.asarray(self._planes[number][where]))
                 except InputError:
                     return None
         return np.concatenate(parts)
