@@ -18,6 +18,7 @@ BENCHMARKS = (
     "automatic_memory.py",
     "bundled_window.py",
     "second_text.py",
+    "fresh_start.py",
 )
 
 

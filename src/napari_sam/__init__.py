@@ -99,7 +99,7 @@ def _warn_of_namesake() -> None:
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 if not any(name in os.environ for name in _WAITING):
     # read when torch is first imported: threads that wait for each other sleep; spinning, which is the libraries'
-    # choice, takes five times as long where other programs want the cores as well (docs/performance.md)
+    # choice, wastes the cores where other programs want them as well (docs/performance.md)
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 if sys.platform == "darwin":  # read when torch is first imported: operators that MPS lacks run on the CPU
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")

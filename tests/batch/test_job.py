@@ -74,6 +74,7 @@ def test_bits_do_not_depend_on_order(
             yield Outcome(name=name, value=function(*arguments))
 
     monkeypatch.setattr(LocalExecutor, "run", shuffled)
+    monkeypatch.setattr(LocalExecutor, "watch", shuffled)
     run(source, tmp_path / "out.zarr")
     assert bits(tmp_path / "out.zarr") == expected
 
@@ -82,7 +83,7 @@ def test_bits_do_not_depend_on_workers(source: Path, expected: dict[str, str], t
     seen = list(events(source, tmp_path / "out.zarr", scheduler=scheduler))
     assert bits(tmp_path / "out.zarr") == expected
     tiles = [event for event in seen if event.phase == "tiles"]
-    assert [event.done for event in tiles] == list(range(len(tiles)))
+    assert list(dict.fromkeys(event.done for event in tiles)) == list(range(tiles[0].total + 1))
     assert tiles[-1].rate > 0
     assert tiles[-1].seconds_left == 0
 
@@ -204,7 +205,8 @@ def test_links_over_planes_and_gaps(tmp_path: Path, scheduler: str) -> None:
     assert last.objects == 8
     few = write_zarr(tmp_path / "few.zarr", stack[0, 30:36], ("z", "y", "x"))
     settings = {"link": "z", "tile": 64, "overlap": 32}
-    order = [event.phase for event in events(few, tmp_path / "one.zarr", scheduler=scheduler, **settings)]
+    seen = events(few, tmp_path / "one.zarr", scheduler=scheduler, **settings)
+    order = [event.phase for event in seen if event.phase != "ready"]
     assert list(dict.fromkeys(order)) == ["tiles", "edges", "objects", "overlaps", "links", "labels", "finished"]
     run(few, tmp_path / "two.zarr", **settings)
     assert bits(tmp_path / "one.zarr") == bits(tmp_path / "two.zarr")

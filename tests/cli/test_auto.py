@@ -53,6 +53,19 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
     return json.loads(captured.out)
 
 
+def test_exports_have_micrometres_where_the_image_says_how_large_pixels_are(folder, capsys):
+    size = {"PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.5, "PhysicalSizeYUnit": "µm"}
+    tifffile.imwrite("cells.ome.tif", np.asarray(Image.open("cells.png")), metadata={"axes": "YX", **size})
+    run(capsys, "cells.ome.tif", "-o", "labels.tif", *EASY, "--export", "a.csv", "--export", "a.geojson")
+    rows = list(csv.DictReader(Path("a.csv").read_text().splitlines()))
+    assert rows
+    for row in rows:
+        assert float(row["area_um2"]) == float(row["area"]) / 4
+        assert float(row["perimeter_um"]) == pytest.approx(float(row["perimeter"]) / 2)
+    first = json.loads(Path("a.geojson").read_text())["features"][0]["properties"]["measurements"]
+    assert first["area_um2"] == first["area"] / 4
+
+
 def test_labels_and_every_export_tell_the_same(folder, capsys):
     exports = ["--export", "a.geojson", "--export", "a.zip", "--export", "a.csv", "--export-coco", "a.json"]
     summary = run(capsys, "cells.png", "-o", "labels.png", *EASY, *exports)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -116,8 +117,11 @@ def test_too_many_pixels_at_once_are_refused_before_they_are_read(tiny_vit_model
     assert not encoded
 
 
-def test_a_cancelled_encoding_leaves_no_hooks_and_nothing_in_the_cache(tiny_vit_model):
+def test_a_cancelled_encoding_is_heard_no_more_and_leaves_nothing_in_the_cache(tiny_vit_model):
+    heard = []
+
     def stop(done, total):
+        heard.append(done)
         if done == 1:
             raise OperationCancelled
 
@@ -125,11 +129,27 @@ def test_a_cancelled_encoding_leaves_no_hooks_and_nothing_in_the_cache(tiny_vit_
     window = view_of(tiny_vit_model, (0, 0, 50, 60))
     with pytest.raises(OperationCancelled):
         picture.look(tiny_vit_model, window, cache, stop)
-    assert not any(step._forward_hooks for step in tiny_vit_model.encoder_steps())
     assert len(cache) == 0
+    picture.look(tiny_vit_model, window, EmbeddingCache())
+    assert heard == [0, 1]
     steps = []
     picture.look(tiny_vit_model, window, cache, lambda done, total: steps.append((done, total)))
     assert steps == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_threads_that_encode_with_one_model_each_hear_of_their_own_steps(tiny_vit_model):
+    window = view_of(tiny_vit_model, (0, 0, 50, 60))
+
+    def encode(_):
+        steps = []
+        for _ in range(10):
+            open_picture(IMAGE, "auto", None).look(
+                tiny_vit_model, window, EmbeddingCache(), lambda done, _: steps.append(done)
+            )
+        return steps
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(encode, range(4))) == [[0, 1, 2, 3] * 10] * 4
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 from napari_sam.batch import segment_zarr, segmenters
 from napari_sam.batch.segmenters import ModelChoice
+from napari_sam.batch.size_survey import survey_object_size
 from napari_sam.batch.tiles import plan_tiles
 from napari_sam.config.auto import AutoSettings
 from napari_sam.inference import mask_generator
@@ -27,6 +28,12 @@ from napari_sam.ops.label_image import masks_to_labels
 from napari_sam.pipeline import object_scale
 from napari_sam.pipeline.object_scale import usual_object_size
 from threshold_segmenter import read_labels, run, write_zarr
+
+
+def found(size: float) -> Iterator[float]:
+    """Stand in for the search, which yields how far it is and returns the size."""
+    return (yield 1.0) or size
+
 
 AUTO = AutoSettings(points="objects", pred_iou_thresh=0.0, stability_score_thresh=0.0, min_area=1, overlap="score")
 SMALL, LARGE = 120, 240  # brightness of objects that the head takes for small and for large ones
@@ -53,6 +60,7 @@ def model(tiny_cell_model: Sam, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sam
     monkeypatch.setattr(Sam, "encode", keep)
     monkeypatch.setattr(Sam, "find_objects", find)
     monkeypatch.setattr(segmenters, "load_model", lambda name, **_: tiny_cell_model)
+    monkeypatch.setattr(segment_zarr, "fitting_threads", lambda threads: 1)  # `seen` is of one thread
     segmenters._load.cache_clear()
     yield tiny_cell_model
     segmenters._load.cache_clear()
@@ -101,7 +109,7 @@ def test_all_tiles_look_at_the_scale_that_most_objects_ask_for(
     model: Sam, mixed: Path, tmp_path: Path, levels: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:  # each for itself: what this is about
-        patch.setattr(segment_zarr, "usual_object_size", lambda *_: 0.0)
+        patch.setattr(segment_zarr, "survey_object_size", lambda *_, **__: found(0.0))
         job(mixed, tmp_path / "each.zarr")
     assert set(levels) == {-2, 0}
     levels.clear()
@@ -113,11 +121,11 @@ def test_all_tiles_look_at_the_scale_that_most_objects_ask_for(
 def test_a_job_that_goes_on_keeps_the_size_on_record(
     model: Sam, mixed: Path, tmp_path: Path, levels: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segment_zarr, "usual_object_size", lambda *_: 50.0)
+    monkeypatch.setattr(segment_zarr, "survey_object_size", lambda *_, **__: found(50.0))
     job(mixed, tmp_path / "out.zarr")
     (tmp_path / "out.zarr-cells.job" / "tiles" / "0-0.npz").unlink()
     levels.clear()
-    monkeypatch.setattr(segment_zarr, "usual_object_size", lambda *_: 6.0)
+    monkeypatch.setattr(segment_zarr, "survey_object_size", lambda *_, **__: found(6.0))
     job(mixed, tmp_path / "out.zarr")
     assert levels == [0]
     job(mixed, tmp_path / "out.zarr", restart=True)
@@ -127,13 +135,13 @@ def test_a_job_that_goes_on_keeps_the_size_on_record(
 def test_a_size_that_the_user_gives_holds(
     model: Sam, mixed: Path, tmp_path: Path, levels: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segment_zarr, "usual_object_size", None)  # not asked
+    monkeypatch.setattr(segment_zarr, "survey_object_size", None)  # not asked
     job(mixed, tmp_path / "out.zarr", auto={"object_size": 50.0})
     assert set(levels) == {0}
 
 
 def test_a_single_tile_is_what_auto_gives(model: Sam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segment_zarr, "usual_object_size", None)
+    monkeypatch.setattr(segment_zarr, "survey_object_size", None)
     image = spots((30, 30), LARGE, 15)
     job(write_zarr(tmp_path / "in.zarr", image), tmp_path / "out.zarr")
     records = AutomaticMaskGenerator(model, AUTO).generate(image, normalization="none")
@@ -162,10 +170,20 @@ def test_few_places_are_looked_at_and_damaged_ones_left_out(
     choice = ModelChoice(name="cells", checkpoint="", device="cpu", precision="", fingerprint=model.fingerprint)
 
     def size(*planes: LazyPlane, auto: AutoSettings = AUTO) -> float:
-        return usual_object_size(choice.load, auto, AS_IT_IS, planes, [tile.box for tile in tiles])
+        looking = survey_object_size(choice, auto, AS_IT_IS, planes, tiles)
+        shares = []
+        while True:
+            try:
+                shares.append(next(looking))
+            except StopIteration as end:
+                end_value: float = end.value
+                break
+        assert shares == sorted(shares)
+        assert end_value == usual_object_size(choice.load, auto, AS_IT_IS, planes, [tile.box for tile in tiles])
+        return end_value
 
     assert size(plane) == pytest.approx(SIZES[LARGE], rel=0.01)
-    assert 0 < len(shapes) <= 5
+    assert 0 < len(shapes) <= 2 * 5  # in both ways
     assert set(shapes) == {(48, 48)}
     assert size(plane, plane) == size(plane)
     assert size(plane, auto=AutoSettings(points="grid")) == 0

@@ -11,6 +11,7 @@ import pytest
 import zarr
 
 from napari_sam.errors import InputError
+from napari_sam.inference.brightness import stack_normalization
 from napari_sam.inference.predictor import Predictor
 from napari_sam.model.sam import Sam
 from napari_sam.widgets.prompt_dock import PromptDock
@@ -19,12 +20,14 @@ OpenDock = Callable[..., PromptDock]
 
 RNG = np.random.default_rng(3)
 STACK = RNG.integers(0, 3000, (2, 3, 40, 44)).astype(np.uint16)
+PLANES = STACK.reshape(-1, 40, 44)
 COLOUR = RNG.integers(0, 255, (40, 44, 3)).astype(np.uint8)
 
 
-def mask_of(image: Any, model: Sam, row: float, col: float) -> Any:
+def mask_of(image: Any, model: Sam, row: float, col: float, *, planes: Any = None) -> Any:
+    """Return the mask of a plane, with the brightness of all planes of its stack where these are given."""
     predictor = Predictor(model)
-    predictor.set_image(image)
+    predictor.set_image(image, normalization=stack_normalization([image] if planes is None else list(planes), "auto"))
     return predictor.predict([(row, col)]).masks[0]
 
 
@@ -35,7 +38,7 @@ def test_stacks_are_worked_on_plane_by_plane(open_dock: OpenDock, tiny_cell_mode
     dock.add_point((10, 12))
     dock.wait_idle()
     np.testing.assert_array_equal(dock.viewer.layers["SAM points"].data, [[1, 2, 10, 12]])
-    first = mask_of(STACK[1, 2], tiny_cell_model, 10, 12)
+    first = mask_of(STACK[1, 2], tiny_cell_model, 10, 12, planes=PLANES)
     np.testing.assert_array_equal(dock.candidates[0].mask, first)
     assert dock.viewer.layers["SAM preview"].ndim == 4
 
@@ -45,7 +48,7 @@ def test_stacks_are_worked_on_plane_by_plane(open_dock: OpenDock, tiny_cell_mode
     dock.add_point((0, 1, 30, 12))  # moves the slider
     assert tuple(dims.current_step[:2]) == (0, 1)
     dock.wait_idle()
-    second = mask_of(STACK[0, 1], tiny_cell_model, 30, 12)
+    second = mask_of(STACK[0, 1], tiny_cell_model, 30, 12, planes=PLANES)
     np.testing.assert_array_equal(dock.candidates[0].mask, second)
     assert dock.accept() == 1
 
@@ -83,7 +86,7 @@ def test_lazy_stacks(open_dock: OpenDock, tiny_cell_model: Sam, kind: str) -> No
     dock.viewer.dims.set_point((0, 1), (1, 1))
     dock.add_point((10, 12))
     dock.wait_idle()
-    truth = mask_of(STACK[1, 1], tiny_cell_model, 10, 12)
+    truth = mask_of(STACK[1, 1], tiny_cell_model, 10, 12, planes=PLANES)
     np.testing.assert_array_equal(dock.candidates[0].mask, truth)
     dock.accept()
     np.testing.assert_array_equal(dock.labels_layer.data[1, 1], truth)
@@ -167,7 +170,9 @@ def test_placed_stacks(open_dock: OpenDock, tiny_cell_model: Sam) -> None:
     dock.add_point((2, 10, 12))
     assert dock.viewer.dims.point[0] == 18
     dock.wait_idle()
-    np.testing.assert_array_equal(dock.candidates[0].mask, mask_of(STACK[0, 2], tiny_cell_model, 10, 12))
+    np.testing.assert_array_equal(
+        dock.candidates[0].mask, mask_of(STACK[0, 2], tiny_cell_model, 10, 12, planes=STACK[0])
+    )
 
 
 def test_prompts_stay_where_they_are_when_another_image_is_chosen(open_dock: OpenDock, tiny_cell_model: Sam) -> None:
@@ -206,7 +211,7 @@ def test_other_axes_can_be_displayed(open_dock: OpenDock, tiny_cell_model: Sam) 
     dock.add_point((12, 20))
     dock.wait_idle()
     np.testing.assert_array_equal(dock.viewer.layers["SAM points"].data, [[12, 7, 20]])
-    truth = mask_of(volume[:, 7], tiny_cell_model, 12, 20)
+    truth = mask_of(volume[:, 7], tiny_cell_model, 12, 20, planes=np.moveaxis(volume, 1, 0))
     np.testing.assert_array_equal(dock.candidates[0].mask, truth)
     dock.accept()
     np.testing.assert_array_equal(dock.labels_layer.data[:, 7], truth)

@@ -116,11 +116,26 @@ def test_each_text_gets_a_layer(dock: TextDock) -> None:
     assert table["label"].tolist() == table["index"].tolist() == [1, 2]
     assert table["text"].tolist() == [RED, RED]
     assert table["score"].min() > 0.9
+    assert sorted(table["area"]) == sorted([(labels == 1).sum(), (labels == 2).sum()])
+    assert "area_um2" not in table  # the layer's units are pixels
     assert len(dock.results.candidates) == 4
     assert dock.status.startswith(f"Of 4 masks: 2 '{RED}', 1 '{GREEN}'.")
     assert dock._form.count.text() == "2 objects of 4 masks"
     assert dock._form.histogram.counts.sum() == 4
     assert PlantedDiscs.searches == [None]
+
+
+def test_areas_are_in_square_micrometres_where_the_units_are_lengths(open_text: OpenText) -> None:
+    dock = open_text(discs()[0], rgb=True)
+    layer = dock.viewer.layers[0]
+    layer.units = ("nm", "nm")
+    layer.scale = (500, 250)
+    dock.set_texts([RED])
+    dock.run()
+    dock.wait_idle()
+    table = dock.labels_layers[0].features
+    assert len(table) == 2
+    np.testing.assert_allclose(table["area_um2"], table["area"] / 8)
 
 
 def test_classes_have_colours(dock: TextDock) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from napari_sam.errors import InputError
 
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
     from distributed import Client, LocalCluster
     from distributed.security import Security
 
-__all__ = ["open_client", "read_security", "start_cluster"]
+__all__ = ["open_client", "read_security", "start_cluster", "stop_workers"]
 
 LOOPBACK = "127.0.0.1"
 CONNECT_SECONDS = 10
@@ -58,6 +61,14 @@ def start_cluster(workers: int, memory_limit: int) -> LocalCluster:
         dashboard_address=f"{LOOPBACK}:0",
         silence_logs=50,
     )
+
+
+def stop_workers(cluster: LocalCluster) -> None:
+    """Kill what the processes of a cluster from `start_cluster` are at; it starts others in their place."""
+    for nanny in list(cluster.workers.values()):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if nanny.pid:
+                psutil.Process(nanny.pid).kill()
 
 
 def open_client(cluster: LocalCluster | str, security: str | Path | Security | None = None) -> Client:

@@ -76,7 +76,7 @@ def run_job(
         yield from runner.run("prompts", find_prompts, units)
         prompts = runner.digests(units)
     tiles = tile_units(spec, prompts)
-    yield from runner.run("tiles", segment_tile, list(chain(*tiles)))
+    yield from runner.run("tiles", segment_tile, list(chain(*tiles)), heavy=True)
     found = [runner.digests(units) for units in tiles]
     edges: list[list[Unit]] = [[] for _ in planes]
     if spec.settings.mode != "prompts":

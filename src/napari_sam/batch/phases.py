@@ -17,6 +17,8 @@ from napari_sam.batch.progress import BatchProgress, FailedUnit
 
 __all__ = ["PhaseRunner", "Unit"]
 
+Made = tuple[tuple[int, Path], ...]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
@@ -63,8 +65,10 @@ class PhaseRunner:
     failed: list[FailedUnit] = field(default_factory=list)
     changed: bool = False
 
-    def run(self, phase: str, function: Callable[..., Any], units: Sequence[Unit]) -> Iterator[BatchProgress]:
-        """Do what is not done yet.
+    def run(
+        self, phase: str, function: Callable[..., Any], units: Sequence[Unit], *, heavy: bool = False
+    ) -> Iterator[BatchProgress]:
+        """Do what is not done yet; heavy units report while they are at work.
 
         Raises
         ------
@@ -74,23 +78,34 @@ class PhaseRunner:
         pending = {unit.key: unit for unit in units if not self._is_done(unit)}
         started, before = time.monotonic(), len(units) - len(pending)
         done = before
-        yield self._progress(phase, done, len(units), 0, started)
+        earlier = _made(phase, [unit for unit in units if unit.key not in pending])
+        yield self._progress(phase, done, len(units), 0, started, earlier)
         for _attempt in range(self.spec.settings.retries + 1):
             errors: dict[str, Exception] = {}
             # the executor takes as many of these as it can soon begin
             calls = ((key, (self.spec, *unit.arguments)) for key, unit in list(pending.items()))
-            with contextlib.closing(self.executor.run(function, calls)) as outcomes:  # lets go of them when stopped
-                for outcome in outcomes:
-                    unit = pending[outcome.name]
-                    if isinstance(outcome.error, StorageError):
-                        raise outcome.error
-                    if outcome.error is not None:
-                        errors[unit.key] = outcome.error
-                    else:
-                        self._note(unit, outcome.value)
-                        del pending[outcome.name]
-                        done += 1
-                    yield self._progress(phase, done, len(units), done - before, started)
+            run = self.executor.watch if heavy else self.executor.run
+            try:
+                with contextlib.closing(run(function, calls)) as outcomes:  # lets go of them when stopped
+                    for outcome in outcomes:
+                        if outcome is None:
+                            yield self._progress(phase, done, len(units), done - before, started)
+                            continue
+                        unit = pending[outcome.name]
+                        if isinstance(outcome.error, StorageError):
+                            raise outcome.error
+                        made: Made = ()
+                        if outcome.error is not None:
+                            errors[unit.key] = outcome.error
+                        else:
+                            self._note(unit, outcome.value)
+                            del pending[outcome.name]
+                            done += 1
+                            made = _made(phase, [unit])
+                        yield self._progress(phase, done, len(units), done - before, started, made)
+            except GeneratorExit:
+                self._note_late(pending)
+                raise
             if not pending:
                 break
         for key, unit in pending.items():
@@ -123,20 +138,36 @@ class PhaseRunner:
         self._note_problems(self.journal.write(unit.key, unit.inputs, **values))
         self.changed = True
 
+    def _note_late(self, pending: dict[str, Unit]) -> None:
+        """Keep what came to its end while it was being stopped."""
+        for outcome in self.executor.late:
+            if outcome.error is None and outcome.name in pending:
+                self._note(pending[outcome.name], outcome.value)
+
     def _note_problems(self, line: dict[str, Any]) -> None:
         self.failed.extend(FailedUnit(**problem) for problem in line.get("problems", ()))
 
-    def _progress(self, phase: str, done: int, total: int, fresh: int, started: float) -> BatchProgress:
-        rate = fresh / max(time.monotonic() - started, 1e-6)
+    def _progress(
+        self, phase: str, done: int, total: int, fresh: int, started: float, made: Made = ()
+    ) -> BatchProgress:
+        part = min(self.executor.under_way, total - done)
+        rate = (fresh + part) / max(time.monotonic() - started, 1e-6)
         return BatchProgress(
             phase=phase,
             done=done,
             total=total,
+            part=part,
+            made=made,
             rate=rate,
-            seconds_left=(total - done) / rate if fresh else None,
+            seconds_left=(total - done - part) / rate if fresh or part > 0.01 else None,
             failed=tuple(self.failed),
+            output=self.spec.labels.path,
             dashboard=self.executor.dashboard,
         )
+
+
+def _made(phase: str, units: Sequence[Unit]) -> Made:
+    return tuple((unit.arguments[0], unit.file) for unit in units if unit.file) if phase == "tiles" else ()
 
 
 def _sentence(error: Exception) -> str:

@@ -10,15 +10,18 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 import napari_sam
-from napari_sam.batch.executor import Executor, open_executor
+from napari_sam.batch.executor import Executor, fitting_threads, open_executor, pulsing
 from napari_sam.batch.hand_edits import find_edits
 from napari_sam.batch.job import run_job
 from napari_sam.batch.job_spec import JobSpec, fixed_threads
 from napari_sam.batch.journal import DamagedJobError, JobJournal, StorageError, job_folder, read_parameters
-from napari_sam.batch.progress import BatchProgress, FailedUnit
+from napari_sam.batch.progress import BatchProgress, FailedUnit, getting_ready
 from napari_sam.batch.prompt_units import check_prompts_source, prompts_location
 from napari_sam.batch.segmenters import ModelChoice, Segmenter, choose_model, open_segmenter
+from napari_sam.batch.size_survey import survey_object_size
 from napari_sam.batch.tiles import plan_tiles
 from napari_sam.config.auto import AUTO_PRESETS, AutoSettings
 from napari_sam.config.batch import BatchSettings
@@ -32,10 +35,11 @@ from napari_sam.io.output_place import keep_inputs, same_place
 from napari_sam.io.zarr_location import absolute, join
 from napari_sam.paths import local_path
 from napari_sam.pipeline.auto_segment import fitting_preset
-from napari_sam.pipeline.object_scale import usual_object_size
 
 if TYPE_CHECKING:
     from distributed.security import Security
+
+MODEL_READY, BRIGHTNESS_READY = 0.3, 0.5  # shares of getting ready
 
 __all__ = ["BatchPlan", "plan_batch", "segment_zarr"]
 
@@ -113,10 +117,18 @@ def segment_zarr(
     changes |= {name: value for name, value in given.items() if value is not None}
     chosen = _settings(settings, changes)
     plan = plan_batch(source, output, chosen)
-    weights = choose_model(chosen) if segmenter is None else None
+    yield BatchProgress(phase="ready", done=0, total=100)
+    weights = None
+    if segmenter is None:
+        weights = yield from getting_ready(pulsing(choose_model, chosen), 0, MODEL_READY)
+    at_once = _tiles_at_once(chosen, weights)
     failed: list[FailedUnit] = []
     # what is under way is let go of before the executor ends, however this is left
-    with open_executor(workers, scheduler, scheduler_security) as executor, contextlib.ExitStack() as stack:
+    with (
+        fixed_threads(torch.get_num_threads()),  # as many as now, also afterwards
+        open_executor(workers, scheduler, scheduler_security, at_once=at_once) as executor,
+        contextlib.ExitStack() as stack,
+    ):
         for done, (location, place, name) in enumerate(plan.images):
             events = _segment_image(
                 location,
@@ -127,6 +139,7 @@ def segment_zarr(
                 executor,
                 restart=restart,
                 replace_edits=replace_edits,
+                at_once=at_once,
             )
             whole = len(plan.images)
             mine: tuple[FailedUnit, ...] = ()
@@ -183,6 +196,7 @@ def _segment_image(
     executor: Executor,
     *,
     restart: bool,
+    at_once: int,
     replace_edits: bool,
 ) -> Generator[BatchProgress, None, None]:
     image = _open(location, settings)
@@ -204,11 +218,15 @@ def _segment_image(
     prompts = check_prompts_source(settings, image) if settings.mode == "prompts" else ""
     known = None if restart else read_parameters(folder)
     planes = [image.plane(index, channels or None) for index in image.planes()]
-    normalization = _known_normalization(known) or stack_normalization(planes, settings.stretch)
+    normalization = _known_normalization(known)
+    if normalization is None:
+        looking = pulsing(stack_normalization, planes, settings.stretch)
+        normalization = yield from getting_ready(looking, MODEL_READY, BRIGHTNESS_READY)
     object_size = 0.0
     if segmenter is None:
         assert weights is not None  # noqa: S101 - one of them is there
-        object_size = _object_size(known, settings, weights, normalization, planes)
+        measuring = _object_size(known, settings, weights, normalization, planes, at_once)
+        object_size = yield from getting_ready(measuring, BRIGHTNESS_READY, 1)
         segmenter = open_segmenter(settings, weights, normalization, object_size)
     parameters = {
         "package": napari_sam.__version__,
@@ -284,15 +302,29 @@ def _object_size(
     weights: ModelChoice,
     normalization: Normalization,
     planes: Sequence[LazyPlane],
-) -> float:
-    """Return the usual size of the objects by which all tiles choose their scale, 0 if each tile goes by its own."""
+    at_once: int,
+) -> Generator[float, None, float]:
+    """Return the usual size of the objects by which all tiles choose their scale, 0 if each tile goes by its own.
+
+    Yields how much of that is done.
+    """
     if known is not None and "object_size" in known:
         return float(known["object_size"])
     tiles = plan_tiles((planes[0].shape[0], planes[0].shape[1]), settings.tile, settings.overlap)
     if settings.mode == "prompts" or settings.auto.object_size or len(planes) * len(tiles) == 1:
         return 0.0
-    with fixed_threads(settings.threads):
-        return usual_object_size(weights.load, settings.auto, normalization, planes, [tile.box for tile in tiles])
+    return (
+        yield from survey_object_size(
+            weights, settings.auto, normalization, planes, tiles, threads=settings.threads, at_once=at_once
+        )
+    )
+
+
+def _tiles_at_once(settings: BatchSettings, weights: ModelChoice | None) -> int:
+    """Return how many tiles this process looks at at once: one of a segmenter from outside, and on a GPU."""
+    if weights is None or weights.load().device.type != "cpu":
+        return 1
+    return fitting_threads(settings.threads)
 
 
 def _look_for_edits(spec: JobSpec, executor: Executor) -> Iterator[BatchProgress]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.batch.prompt_units import has_texts
+from napari_sam.batch.tile_progress import report
 from napari_sam.batch.tiles import Tile
 from napari_sam.batch.worker_memory import keep_freed_memory
 from napari_sam.config.auto import AutoSettings
@@ -26,6 +27,7 @@ from napari_sam.model.sam import Sam
 from napari_sam.model.weights_files import weights_mark
 from napari_sam.ops.label_image import label_records
 from napari_sam.ops.mask_record import MaskRecord
+from napari_sam.ops.selection import select_records
 from napari_sam.types import Prompts
 
 if TYPE_CHECKING:
@@ -142,7 +144,13 @@ class AutoSegmenter:
         pixels = plane[row0:row1, col0:col1]
         # a new cache for each tile: what was seen before must not decide which windows are encoded together
         generator = AutomaticMaskGenerator(self.model.load(), self.settings)
-        found = generator.generate(pixels, normalization=self.normalization)
+        events = generator.stream(pixels, normalization=self.normalization, progress=lambda *_: report(*done))
+        done, candidates = (0, 1), list[MaskRecord]()
+        for event in events:
+            done = event.done, event.total
+            candidates += event.found
+            report(*done)
+        found = select_records(candidates, self.settings)
         shape = int(pixels.shape[0]), int(pixels.shape[1])
         _, records = label_records(found, shape, self.settings, image=pixels)
         size = int(plane.shape[0]), int(plane.shape[1])
@@ -171,7 +179,8 @@ class PromptSegmenter:
         chosen = _prompts_of(tile, prompts or {}, (int(plane.shape[0]), int(plane.shape[1])))
         records, ids, ranks, problems = [], [], [], {}
         seen = _Seen(id(plane.array), tuple(plane.index.items()), plane.channels, plane)
-        for rank, number, what in chosen:
+        for done, (rank, number, what) in enumerate(chosen):
+            report(done, len(chosen))
             predictor = _predictor(self.model, self.clip, self.normalization, seen)
             try:
                 prediction = predictor.predict_prompts(what)

@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from napari_sam.batch.segmenters import Found, ModelChoice, Table, device_of_worker, moved
+from napari_sam.batch.tile_progress import report
 from napari_sam.batch.tiles import Tile
 from napari_sam.config.auto import AutoSettings
 from napari_sam.config.batch import BatchSettings
@@ -80,7 +81,7 @@ class TextSegmenter:
         generator = AutomaticMaskGenerator(self.model.load(), self.settings)
         ranker = TextRanker(self.clip.load(), self.ranking)
         pixels = plane[row0:row1, col0:col1]
-        result = text_segment(generator, ranker, pixels, self.texts, normalization=self.normalization)
+        result = text_segment(generator, ranker, pixels, self.texts, normalization=self.normalization, progress=report)
         labels, columns = result.combined()
         size = int(plane.shape[0]), int(plane.shape[1])
         records = [

@@ -182,6 +182,8 @@ def _write(output: Path, exports: list[Path], stack: ImageStack, results: dict[P
 
     from napari_sam.io.images import write_labels
     from napari_sam.io.mask_files import write_masks
+    from napari_sam.ops.measurements import add_micrometres
+    from napari_sam.pipeline.measure_files import pixel_micrometres
 
     shape = next(iter(results.values())).labels.shape
     if () in results:
@@ -192,10 +194,12 @@ def _write(output: Path, exports: list[Path], stack: ImageStack, results: dict[P
             labels[plane] = result.labels
         write_labels(output, labels, stack.place)
     written = []
+    size = pixel_micrometres(stack.path) if exports else None
     for file in exports:
         for plane, result in results.items():
             path = file.with_stem("_".join(map(str, (file.stem, *plane))))
-            write_masks(path, result.records, result.features, stack.path.name, shape=(shape[0], shape[1]))
+            features = add_micrometres(result.features, size)
+            write_masks(path, result.records, features, stack.path.name, shape=(shape[0], shape[1]))
             written.append(path)
     return written
 

@@ -159,11 +159,14 @@ def _measure(finished: list[BatchProgress], image: str, settings: BatchSettings,
 def _show(events: Iterator[BatchProgress]) -> Iterator[BatchProgress]:
     """Draw a bar where standard error is a terminal; yield the last event of each image."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
+
+    from napari_sam.batch.progress import PHASES
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
+        TaskProgressColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[note]}"),
     )
@@ -177,9 +180,9 @@ def _show(events: Iterator[BatchProgress]) -> Iterator[BatchProgress]:
                 typer.echo(f"Dask's dashboard: {told}", err=True)
             if (event.item, event.phase) != shown:
                 shown = (event.item, event.phase)
-                bar.reset(task, total=event.total, completed=event.done)
-            title = f"{event.item} {event.phase}".strip()
-            bar.update(task, description=title, completed=event.done, note=_note(event))
+                bar.reset(task, total=event.total)
+            title = f"{event.item} {PHASES.get(event.phase, event.phase)}".strip()
+            bar.update(task, description=title, completed=event.done + event.part, note=_note(event))
             if event.phase == "finished":
                 yield event
             last = event

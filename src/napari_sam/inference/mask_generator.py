@@ -153,7 +153,11 @@ class AutomaticMaskGenerator:
         return self._search(picture, part, progress)
 
     def object_diameters(
-        self, image: Any, *, normalization: str | tuple[float, float] | Normalization = "auto"
+        self,
+        image: Any,
+        *,
+        normalization: str | tuple[float, float] | Normalization = "auto",
+        progress: Progress | None = None,
     ) -> npt.NDArray[np.float64]:
         """Return about how large the objects are that the object head sees in an image; none are seen without a head.
 
@@ -161,7 +165,7 @@ class AutomaticMaskGenerator:
 
         Parameters
         ----------
-        image, normalization
+        image, normalization, progress
             As for `stream`; a small part of a larger image will do.
 
         Returns
@@ -173,7 +177,7 @@ class AutomaticMaskGenerator:
         if self.model.object_head is None:
             return np.empty(0)
         survey = Survey(self.model, picture.shape)
-        for _ in self._look(picture, (0, 0, *picture.shape), survey, _Count(1), None):
+        for _ in self._look(picture, (0, 0, *picture.shape), survey, _Count(1), progress):
             pass
         return 2.0 ** survey.log_diameters()
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ from napari_sam.types import Window
 __all__ = ["Picture", "Progress", "batch_size", "encode_batch", "encode_pixels", "open_picture", "view_of"]
 
 Progress = Callable[[int, int], None]
+_HOOKS = threading.Lock()
+_of_thread = threading.local()  # whom a thread that encodes reports to
 CPU_BATCH_BYTES = 2**21  # of image tokens: what stays in the cache
 GPU_BATCH = 128  # prompts
 ENCODE_BATCH = {"cuda": 8}
@@ -242,19 +245,20 @@ def _reporting(model: Sam, progress: Progress | None) -> Iterator[None]:
         yield
         return
     steps = model.encoder_steps()
+    with _HOOKS:  # once for good: a hook that came or went while another thread encodes would end that thread's work
+        if not getattr(steps[0], "reports", False):
+            steps[0].reports = True  # type: ignore[assignment]
+            for number, step in enumerate(steps, start=1):
+                step.register_forward_hook(partial(_step_done, number, len(steps)))
     progress(0, len(steps))
-    mine = threading.get_ident()  # other threads may encode with the same model
-
-    def hook(done: int) -> Callable[..., None]:
-        def report(*_: Any) -> None:
-            if threading.get_ident() == mine:
-                progress(done, len(steps))
-
-        return report
-
-    handles = [step.register_forward_hook(hook(i + 1)) for i, step in enumerate(steps)]
+    _of_thread.progress = progress
     try:
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        _of_thread.progress = None
+
+
+def _step_done(done: int, total: int, *_: Any) -> None:
+    progress: Progress | None = getattr(_of_thread, "progress", None)
+    if progress is not None:
+        progress(done, total)

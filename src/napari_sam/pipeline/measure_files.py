@@ -21,7 +21,7 @@ from napari_sam.ops.measurements import measure
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["measure_files"]
+__all__ = ["measure_files", "pixel_micrometres"]
 
 Index = dict[str, int]
 
@@ -105,6 +105,15 @@ def measure_files(
         if progress is not None:
             progress(number + 1, len(indices))
     return pd.concat(tables, ignore_index=True)
+
+
+def pixel_micrometres(image: str | Path) -> tuple[float, float] | None:
+    """Return how far rows and columns of an image are apart in micrometres; None where it does not say."""
+    try:
+        known = _open(image, 0, None).micrometres
+    except InputError:  # reading it says what is wrong
+        return None
+    return (known["y"], known["x"]) if known is not None else None
 
 
 def _read(source: _Source, index: Index, *, volume: bool) -> npt.NDArray[Any]:

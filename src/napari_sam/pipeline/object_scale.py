@@ -15,7 +15,7 @@ from napari_sam.inference.mask_generator import AutomaticMaskGenerator
 from napari_sam.inference.normalization import Normalization, apply_normalization
 from napari_sam.model.sam import Sam
 
-__all__ = ["usual_object_size"]
+__all__ = ["PLACES", "median_size", "places_to_look_at", "usual_object_size"]
 
 Box = tuple[int, int, int, int]
 PLACES = 5  # that the model looks at
@@ -54,14 +54,24 @@ def usual_object_size(
     generator = AutomaticMaskGenerator(model, settings)
     found = [
         generator.object_diameters(pixels, normalization=normalization)
-        for pixels in _choose(planes, boxes, normalization)
+        for pixels in places_to_look_at(planes, boxes, normalization)
     ]
-    sizes = np.concatenate([np.empty(0), *found])  # places with many objects count more
+    return median_size(found)
+
+
+def median_size(found: Sequence[npt.NDArray[np.float64]]) -> float:
+    """Return the median of the diameters found in some places, 0 if there are none; those with many count more."""
+    sizes = np.concatenate([np.empty(0), *found])
     return float(np.median(sizes)) if len(sizes) else 0.0
 
 
-def _choose(planes: Sequence[Any], boxes: Sequence[Box], normalization: Normalization) -> Iterator[npt.NDArray[Any]]:
-    """Yield the middle of the tile with most contrast, among some tiles of each of a few stretches of the image."""
+def places_to_look_at(
+    planes: Sequence[Any], boxes: Sequence[Box], normalization: Normalization
+) -> Iterator[npt.NDArray[Any]]:
+    """Yield the middle of the tile with most contrast, among some tiles of each of a few stretches of the image.
+
+    At most `PLACES` of them; the parameters are those of `usual_object_size`.
+    """
     count = len(planes) * len(boxes)
     for start, stop in pairwise(np.linspace(0, count, min(PLACES, count) + 1).astype(int).tolist()):
         most, best = 0.0, None

@@ -12,6 +12,7 @@ from napari_sam.errors import InputError, OperationCancelled
 from napari_sam.widgets.findings import Region
 from napari_sam.widgets.loaded_model import LoadedModel
 from napari_sam.widgets.plane import Plane
+from napari_sam.widgets.stack_look import settings_of, stretch_of
 from napari_sam.widgets.work_step import WorkStep
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from napari_sam.ops.mask_record import MaskRecord
 
 __all__ = ["AutoEngine", "AutoTask", "Found", "Part", "PartDone", "PartFailed", "PartStarted"]
+
+ALL_PLANES = "Looking at the brightness of all planes"
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,14 @@ class Part:
         The only part of it to look at, None: all.
     read
         Reads the plane: (H, W) or (H, W, C).
+    stretch
+        How its values become brightness, where channels differ in it; None: as in the task.
     """
 
     plane: Plane
     region: Region | None
     read: Callable[[], npt.NDArray[Any]]
+    stretch: Any = None
 
     @property
     def key(self) -> tuple[Plane, Region | None]:
@@ -158,7 +164,8 @@ class AutoEngine:
         model = self._model.get(task.model, lambda text: _reporter(text, emit))
         if self._cache is None:
             self._cache = EmbeddingCache()
-        return AutomaticMaskGenerator(model, task.settings, cache=self._cache)
+        settings = settings_of(task.normalization, model, task.settings, _reporter(ALL_PLANES, emit))
+        return AutomaticMaskGenerator(model, settings, cache=self._cache)
 
     def _resumed(self, task: AutoTask, part: Part) -> Iterator[AutoProgress] | None:
         paused, self._paused = self._paused, None
@@ -167,9 +174,10 @@ class AutoEngine:
     def _search(
         self, task: AutoTask, part: Part, generator: AutomaticMaskGenerator, emit: Callable[[Any], None]
     ) -> Iterator[AutoProgress]:
+        stretch = task.normalization if part.stretch is None else part.stretch
         return generator.stream(
             _pixels(part),
-            normalization=task.normalization,
+            normalization=stretch_of(stretch, _reporter(ALL_PLANES, emit)),
             region=part.region,
             progress=_reporter("Looking at the image", emit),
         )

@@ -164,7 +164,7 @@ class AutoSession(QObject):
         self.previewed = 0
 
     def _part(self, image: Image, plane: Plane, region: Region | None = None) -> Part:
-        return Part(plane, region, self.view.reader(image, plane))
+        return Part(plane, region, self.view.reader(image, plane), self.view.stretch(image, plane))
 
     def _start(self, image: Image, parts: list[Part], *, preview: bool = False) -> None:
         if self.runner.busy:

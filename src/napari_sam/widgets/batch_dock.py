@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,9 @@ from napari_sam.widgets.batch_choice import BatchChoice
 from napari_sam.widgets.batch_form import BatchForm
 from napari_sam.widgets.batch_look import Found, Plan, suggest_output
 from napari_sam.widgets.batch_place import Arrivals, are_seeds, image_place, lies_on_disk, seeds_place
-from napari_sam.widgets.batch_result import show_labels
+from napari_sam.widgets.batch_preview import ResultLayers, TilePreview
 from napari_sam.widgets.batch_runner import BatchResult, BatchRunner, BatchTask
+from napari_sam.widgets.batch_trial import READY, Trials, make_task
 from napari_sam.widgets.dock import Dock, plain_viewer
 from napari_sam.widgets.layer_choice import LayerChoice
 from napari_sam.widgets.model_choice import ModelChoice
@@ -29,6 +31,7 @@ from napari_sam.widgets.shutdown import at_end
 if TYPE_CHECKING:
     from napari_sam.batch.progress import BatchProgress
     from napari_sam.batch.segmenters import Segmenter
+    from napari_sam.io.large_image import LargeImage
 
 __all__ = ["BatchDock"]
 
@@ -52,11 +55,15 @@ class BatchDock(Dock):
         self._choice = BatchChoice()
         self._segmenter: Segmenter | None = None
         self._plan: Plan | None = None
+        self._image: LargeImage | None = None  # what lies at the place that was chosen, of a plate the first
         self._result: BatchResult | None = None
+        self._ending: BatchResult | None = None  # to be told when the plan is there again
+        self._layers = ResultLayers(viewer)
         self._rates: dict[tuple[str, str, AutoSettings], float] = {}  # megapixels a second, by what was run
         self._images = LayerChoice(viewer, form.input.layers, lies_on_disk, "a layer, or below a path or address")
         self._seeds = LayerChoice(viewer, form.prompts.layers, are_seeds, "a layer, or below a path")
         self._models = ModelChoice(form.model)
+        self._trials = Trials(viewer, form, runner, self._reporter)
         self._arrivals = Arrivals(viewer)
         self._end = at_end(_let_go, (self._images, self._seeds, self._arrivals), self._runner)  # knows nothing of self
         self._connect()
@@ -90,6 +97,7 @@ class BatchDock(Dock):
     def set_output(self, output: str | Path | None) -> None:
         """Choose the OME-Zarr that gets the labels; None: the image itself."""
         self._check_idle()
+        self._layers.preview = None
         self._choice.take_output(None if output is None else absolute(output))
         self._show()
 
@@ -160,35 +168,33 @@ class BatchDock(Dock):
             If a job is going on, or something is missing. What only reading shows comes later, see `wait_idle`.
         """
         self._check_idle()
-        if not self._choice.location:
-            raise InputError("There is no image: choose a layer that was read from disk, or give a path or address.")
-        cluster = self._form.where.currentData() == "cluster"
-        address = self._form.scheduler.text().strip()
-        if cluster and not address:
-            raise InputError("There is no address of a Dask scheduler: give one, as tls://10.0.0.5:8786.")
-        task = BatchTask(
-            location=self._choice.location,
-            output=self._choice.output,
-            settings=self.settings,
-            workers=self._form.workers.value(),
-            scheduler=address if cluster else None,
-            scheduler_security=(self._form.security.line.text().strip() or None) if cluster else None,
-            restart=restart,
-            replace_edits=replace_edits,
-            segmenter=self._segmenter,
-            instead=self._choice.suggested_output,
-        )
-        self._result = None
+        task = replace(self._task(), restart=restart, replace_edits=replace_edits)
+        self._result = self._ending = None
+        self._layers.forget()
         self._form.show_failed(())
         self._form.show_begun()
-        self._reporter.say("Getting ready: loading the model, reading the image's brightness.")
+        self._reporter.say(READY)
         self._runner.start(task)
         self._show_plan()
 
+    def try_region(self) -> None:
+        """Segment what is seen of the image, or its middle, with these settings; nothing is written.
+
+        Raises
+        ------
+        InputError
+            If a job is going on, something is missing, or the image was not looked at yet.
+        """
+        self._check_idle()
+        self._trials.begin(self._task(), self._images.chosen, self._image)
+
+    def _task(self) -> BatchTask:
+        return make_task(self._choice, self._form, self.settings, self._segmenter)
+
     def cancel(self) -> None:
-        """Stop after the units at work; `run` goes on from there, also in another session."""
+        """Stop where the work is; `run` goes on with the tiles that are not done, also in another session."""
         if self._runner.running:
-            self._reporter.say("Stopping after the tiles at work.")
+            self._reporter.say("Stopping.")
             self._runner.cancel()
 
     def wait_idle(self, timeout: float = 900) -> None:
@@ -216,17 +222,15 @@ class BatchDock(Dock):
     def open_result(self, name: str | None = None) -> Labels:
         """Add the labels as a layer that is read as it is looked at; of a plate those of the image NAME, as "A/1/0".
 
+        While a job is at work, or was stopped, before they are written: what its tiles have found so far, which grows.
+
         Raises
         ------
         InputError
             If there are none yet.
         """
-        plan = self._plan
         chosen = self._form.results.currentText() if name is None else name
-        if plan is None or chosen not in plan.there:
-            raise InputError("There are no labels yet: run the job first.")
-        source, goal = plan.goals[chosen]
-        return show_labels(self._viewer, source, goal, plan.label)
+        return self._layers.open(self._plan, self._choice.location, chosen)
 
     def take_job_settings(self) -> None:
         """Take over the settings of the job that lies beside the output.
@@ -245,6 +249,7 @@ class BatchDock(Dock):
         actions: dict[str, Callable[[], object]] = {
             "run": lambda: self.run(form.restart.isChecked(), form.replace_edits.isChecked()),
             "cancel": self.cancel,
+            "trial": self.try_region,
             "open_result": self.open_result,
             "adopt": self.take_job_settings,
         }
@@ -267,6 +272,8 @@ class BatchDock(Dock):
         runner.planned.connect(self._on_planned)
         runner.lost.connect(self._on_lost)
         runner.progressed.connect(self._on_progress)
+        runner.previewed.connect(self._on_preview)
+        runner.tried.connect(self._trials.finish)
         runner.ended.connect(self._on_ended)
         self.destroyed.connect(without_argument(self._end))
 
@@ -283,6 +290,7 @@ class BatchDock(Dock):
                 return
 
     def _take_input(self, place: str, level: int = 0) -> None:
+        self._layers.preview = None
         self._choice.take_input(place, level)
         self._show()
 
@@ -315,7 +323,7 @@ class BatchDock(Dock):
     def _show(self) -> None:
         """Show what was chosen, and look at it."""
         self._form.show_choice(self._choice)
-        self._plan = None
+        self._plan = self._image = None
         if not self._choice.location:
             self._show_plan("")
             return
@@ -328,9 +336,12 @@ class BatchDock(Dock):
 
     def _show_plan(self, problem: str = "") -> None:
         self._form.show_plan(self._plan, self._rates.get(self._choice.kind, 0.0), problem)
+        if self._layers.preview is not None:
+            self._form.open_result.setEnabled(True)
         self._reporter.guide(batch_step(self._runner.running, self._plan, bool(self._choice.location)))
 
     def _on_found(self, found: Found) -> None:
+        self._image = found.image
         self._form.found.setText(found.text)
         self._form.editors.show_levels(found.levels)
         self._form.editors.show_channels(found.image.channel_names)
@@ -340,6 +351,9 @@ class BatchDock(Dock):
     def _on_planned(self, plan: Plan) -> None:
         self._plan = plan
         self._show_plan()
+        if self._ending is not None:
+            self._reporter.say(self._ending.text)
+            self._ending = None
 
     def _on_lost(self, error: BaseException) -> None:
         self._show_plan()
@@ -354,8 +368,14 @@ class BatchDock(Dock):
                 self._rates[self._choice.kind] = progress.rate * self._plan.pixels / self._plan.tiles / 1e6
                 self._show_plan()
 
+    def _on_preview(self, preview: TilePreview) -> None:
+        self._layers.take(preview, self._choice.location)
+        self._show_plan()
+
     def _on_ended(self, result: BatchResult, error: BaseException | None) -> None:
         self._result = result
+        if result.outputs and not result.stopped:
+            self._layers.finish(self._plan)
         self._form.show_idle()
         self._form.restart.setChecked(False)
         self._form.replace_edits.setChecked(False)
@@ -365,6 +385,7 @@ class BatchDock(Dock):
                 self._choice.take_model(str(model))
         else:
             self._reporter.say(result.text)
+            self._ending = result
         self._models.refresh()
         self._show()
 

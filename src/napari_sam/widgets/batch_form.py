@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sam.batch.progress import PHASES
 from napari_sam.widgets.batch_look import duration_text
 from napari_sam.widgets.batch_place import PlaceRow
 from napari_sam.widgets.batch_settings_form import BatchEditors, Fold, make_more
@@ -34,17 +35,7 @@ __all__ = ["BatchForm"]
 IMAGES = "Images (*.tif *.tiff *.zip *.ozx);;All files (*)"
 PROMPTS = "Prompts (*.csv *.geojson *.json *.tif *.tiff *.zip);;All files (*)"
 NOTHING = "Choose an image that lies on disk or at an address."
-PHASES = {
-    "prompts": "Reading prompts",
-    "tiles": "Segmenting tiles",
-    "edges": "Comparing tiles",
-    "objects": "Settling objects",
-    "overlaps": "Comparing planes",
-    "edits": "Looking for edits by hand",
-    "links": "Linking planes",
-    "labels": "Writing labels",
-    "pyramid": "Coarser levels",
-}
+STEPS = 1000  # of the bar
 
 
 class BatchForm(QWidget):
@@ -96,8 +87,11 @@ class BatchForm(QWidget):
         self.adopt = make_button("Take over its settings", "The settings with which the job that lies there was begun")
         self.plan = make_sentence("")
         self.run = make_button("Run", "Segment in the background; the viewer stays usable. A stopped job goes on")
+        self.trial = make_button(
+            "Try a region", "Segment what you see of the image with these settings, before the long run; writes nothing"
+        )
         self.progress = WorkBar()
-        self.cancel = make_button("Stop", "Stop after the tiles at work; Run goes on from there, today or later")
+        self.cancel = make_button("Stop", "Stop within a second; what is done is kept for Go on, today or later")
         self.rate = make_sentence("")
         self.failed = QListWidget()
         self.failed.setFixedHeight(5 * self.fontMetrics().lineSpacing() + 8)
@@ -140,7 +134,7 @@ class BatchForm(QWidget):
 
     def show_plan(self, plan: Plan | None, rate: float, problem: str = "") -> None:
         """Show a plan, at `rate` megapixels a second, or why there is none."""
-        continues = plan is not None and plan.done is not None and not plan.other_job
+        continues = plan is not None and plan.done is not None and not plan.other_job and not plan.complete
         self.run.setText("Go on" if continues else "Run")
         for box in (self.restart, self.replace_edits):
             box.setVisible(plan is not None and (plan.done is not None or bool(plan.there)))
@@ -165,9 +159,10 @@ class BatchForm(QWidget):
         phase = PHASES.get(progress.phase)
         if phase is None:
             return
-        self.progress.setRange(0, max(1, progress.total))
-        self.progress.setValue(progress.done if progress.total else 1)
-        self.progress.setFormat(f"{phase} %v of {progress.total}")
+        count = "" if progress.phase == "ready" else f" ({progress.done} of {progress.total})"
+        self.progress.setRange(0, STEPS)
+        self.progress.setValue(round(STEPS * progress.share))
+        self.progress.setFormat(f"{phase} %p %{count}")
         parts = []
         if progress.items_total > 1:
             parts.append(f"Image {progress.item} ({progress.items_done} of {progress.items_total} done)")
@@ -205,7 +200,8 @@ class BatchForm(QWidget):
     def _show_running(self, running: bool) -> None:
         for part in (self.progress, self.cancel):
             part.setVisible(running)
-        self.run.setVisible(not running)
+        for part in (self.trial, self.run):
+            part.setVisible(not running)
         for group in self._inputs:
             group.setEnabled(not running)
 
@@ -236,7 +232,7 @@ class BatchForm(QWidget):
         layout.setSpacing(6)
         for group in self._inputs:
             layout.addWidget(group)
-        layout.addLayout(make_row(self.run, self.progress, self.cancel))
+        layout.addLayout(make_row(self.trial, self.run, self.progress, self.cancel))
         self.cancel.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         for part in (self.rate, self.failures):
             layout.addWidget(part)

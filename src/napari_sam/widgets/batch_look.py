@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import InputError
-from napari_sam.io.label_store import labels_exist
+from napari_sam.io.label_store import labels_exist, open_labels
 from napari_sam.io.large_image import LargeImage, list_wells, open_large_image
 from napari_sam.io.zarr_location import is_remote
 from napari_sam.model.torch_imports import load_torch_libraries
@@ -78,6 +78,8 @@ class Plan:
         Those of the names whose labels exist, finished or not.
     done
         Tiles that an earlier job has done; None where there was no job.
+    complete
+        Whether that job has nothing left to do.
     job_settings
         Of the earlier job, as plain values.
     other_job
@@ -94,6 +96,7 @@ class Plan:
     goals: Mapping[str, tuple[str, str]]
     there: tuple[str, ...]
     done: int | None
+    complete: bool
     job_settings: dict[str, Any] | None
     other_job: bool
     free: int | None
@@ -118,6 +121,12 @@ class Plan:
         lines = [work, time, disk]
         if self.other_job:
             lines.append("<b>A job with other settings lies there</b>: take them over, or choose another name.")
+        elif self.complete:
+            lines = [
+                work,
+                disk,
+                "<b>All is done</b>: <b>Open result</b> shows it; Run looks whether the image changed.",
+            ]
         elif self.done is not None and self.done < self.tiles:
             lines.append(
                 f"<b>A job lies there</b>, {self.done} of {self.tiles} tiles are done: <b>Go on</b> continues it."
@@ -126,7 +135,7 @@ class Plan:
             lines = [
                 work,
                 disk,
-                "<b>A job lies there</b>, all tiles are done: <b>Go on</b> does what is left, if anything.",
+                "<b>A job lies there</b>, all tiles are done: <b>Go on</b> writes the labels.",
             ]
         elif self.there:
             name = escape(self.label)
@@ -186,6 +195,9 @@ def plan_job(found: Found, output: str | None, settings: BatchSettings) -> Plan:
         goals=goals,
         there=tuple(name for name, (_, goal) in goals.items() if labels_exist(goal, settings.label)),
         done=done,
+        complete=done is not None
+        and done >= plan.tiles
+        and all(_is_finished(goal, settings.label) for _, goal in goals.values()),
         job_settings=record,
         other_job=record is not None and record != _job_record(settings),
         free=_free(output or found.location),
@@ -210,6 +222,11 @@ def duration_text(seconds: float) -> str:
 
 def _job_record(settings: BatchSettings) -> dict[str, Any]:
     return {name: value for name, value in settings.as_record().items() if name != "retries"}
+
+
+def _is_finished(goal: str, label: str) -> bool:
+    """Tell whether a job has written the last of its labels: what they were made of."""
+    return labels_exist(goal, label) and open_labels(goal, label, "r").provenance is not None
 
 
 def _tiles_done(journal: Path) -> int:

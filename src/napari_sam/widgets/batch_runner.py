@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any, cast
 from qtpy.QtCore import QObject, Signal
 
 from napari_sam.config.batch import BatchSettings
+from napari_sam.io.label_store import LabelStore, open_labels
 from napari_sam.widgets.background_work import BackgroundWork, Emit
 from napari_sam.widgets.batch_look import Found, look_at, plan_job
+from napari_sam.widgets.batch_preview import TilePreview
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from napari_sam.batch.progress import BatchProgress, FailedUnit
     from napari_sam.batch.segmenters import Segmenter
+    from napari_sam.batch.trial import Trial
 
 __all__ = ["BatchResult", "BatchRunner", "BatchTask"]
 
@@ -69,7 +72,9 @@ class BatchResult:
     def text(self) -> str:
         """All of it in a sentence."""
         if self.stopped:
-            return "Stopped. What was done is kept: Go on continues from there."
+            return (
+                "Stopped. What was done is kept: Go on continues from there. Open result shows the tiles that are done."
+            )
         where = f" in {self.outputs[0]}" if self.outputs else ""
         more = f" and {len(self.outputs) - 1} more" if len(self.outputs) > 1 else ""
         failed = f" {len(self.failed)} failed, see the list; Go on tries them again." if self.failed else ""
@@ -79,15 +84,18 @@ class BatchResult:
 class BatchRunner(QObject):
     """Keep one thread for jobs and one for looking at inputs.
 
-    Emits `found(what lies there)`, then `planned(plan)`, or `lost(error)` instead; of a job `progressed(progress)`,
-    and at its end `ended(result, error or None)`.
+    Emits `found(what lies there)`, then `planned(plan)`, or `lost(error)` instead; of a job `progressed(progress)`
+    and, when tiles were added to it, `previewed(preview)`; of a
+    part that is tried `tried(trial or None, error or None)`; and at its end `ended(result, error or None)`.
     """
 
     found = Signal(object)
     planned = Signal(object)
     lost = Signal(object)
     progressed = Signal(object)
+    previewed = Signal(object)
     ended = Signal(object, object)
+    tried = Signal(object, object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,6 +107,8 @@ class BatchRunner(QObject):
         self._finished: dict[str, BatchProgress] = {}
         self._failed: tuple[FailedUnit, ...] = ()
         self._error: BaseException | None = None  # what the job failed with
+        self._trial: Trial | None = None
+        self._trying = False
         self._lost: BaseException | None = None  # what is wrong with the input
         self.closed = False
 
@@ -127,8 +137,13 @@ class BatchRunner(QObject):
         self._finished, self._failed, self._error = {}, (), None
         self._jobs.start(partial(_run, task))
 
+    def try_part(self, task: BatchTask, plane: int, region: tuple[int, int, int, int]) -> None:
+        """Segment a part of a plane as the job would; at the end comes `tried` instead of `ended`."""
+        self._error, self._trial, self._trying = None, None, True
+        self._jobs.start(partial(_try, task, plane, region))
+
     def cancel(self) -> None:
-        """Stop after the units at work."""
+        """Stop where the work is; workers of another machine end the units that they are at."""
         self._jobs.cancel()
 
     def close(self) -> None:
@@ -146,13 +161,23 @@ class BatchRunner(QObject):
             self._lost = error
             self.lost.emit(error)
 
-    def _on_progress(self, progress: BatchProgress) -> None:
+    def _on_progress(self, progress: BatchProgress | TilePreview | list[Trial]) -> None:
+        if isinstance(progress, list):
+            (self._trial,) = progress
+            return
+        if isinstance(progress, TilePreview):
+            self.previewed.emit(progress)
+            return
         self._failed = progress.failed
         if progress.phase == "finished":
             self._finished[progress.item] = progress
         self.progressed.emit(progress)
 
     def _on_ended(self, complete: bool, error: BaseException | None) -> None:
+        if self._trying:
+            self._trying, self._error = False, error
+            self.tried.emit(self._trial, error)
+            return
         ends = self._finished.values()
         result = BatchResult(
             outputs=tuple(end.output for end in ends),
@@ -189,8 +214,14 @@ def _run(task: BatchTask, emit: Emit) -> None:
         segmenter=task.segmenter,
     )
     told, shown = 0.0, ("", "", 0)
+    preview, item = None, ""
     with contextlib.closing(cast("Generator[BatchProgress]", events)):  # ends workers when it is cancelled
         for event in events:
+            if event.made:
+                if preview is None or item != event.item:
+                    preview, item = TilePreview(_labels_at(event.output)), event.item
+                preview.add(event.made)
+                emit(preview)
             now, what = time.monotonic(), (event.item, event.phase, len(event.failed))
             last = event.done == event.total
             if what != shown or last or now - told >= PAUSE:
@@ -198,3 +229,19 @@ def _run(task: BatchTask, emit: Emit) -> None:
                 emit(event)
             else:
                 emit(None)  # stops here, too, when cancelled
+
+
+def _try(task: BatchTask, plane: int, region: tuple[int, int, int, int], emit: Emit) -> None:
+    from napari_sam.batch.trial import segment_part
+
+    def whole() -> Generator[BatchProgress, None, None]:
+        emit([(yield from segment_part(task.location, task.settings, plane, region, task.segmenter))])
+
+    with contextlib.closing(whole()) as events:
+        for event in events:
+            emit(event)
+
+
+def _labels_at(path: str) -> LabelStore:
+    location, _, name = path.rpartition("/labels/")
+    return open_labels(location, name, "r")

@@ -15,6 +15,7 @@ from napari_sam.types import Prompts
 from napari_sam.widgets.candidates import Candidates
 from napari_sam.widgets.drafts import Draft
 from napari_sam.widgets.loaded_model import LoadedModel
+from napari_sam.widgets.stack_look import stretch_of
 
 if TYPE_CHECKING:
     from napari_sam.inference.normalization import Normalization
@@ -147,7 +148,8 @@ class Engine:
             report = _reporter(task, "Looking at the image", answer)
             report(0, 0)
             pixels = task.read()
-            predictor.set_image(pixels, normalization=task.normalization, progress=report)
+            stretch = stretch_of(task.normalization, _reporter(task, "Looking at the brightness of all planes", answer))
+            predictor.set_image(pixels, normalization=stretch, progress=report)
             self._info = _describe(pixels, predictor)
             self._image_key = task.image
             if is_large(predictor.image_shape) and not self._warm:

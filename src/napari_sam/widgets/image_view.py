@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_sam.errors import InputError
+from napari_sam.io.image_level import axis_name
 from napari_sam.model.weights_files import weights_mark
 from napari_sam.widgets.colours import Colour, Colours
-from napari_sam.widgets.plane import Plane, current_plane, plane_reader
+from napari_sam.widgets.plane import Plane, PlaneView, base_level, current_plane, plane_reader, stack_planes
+from napari_sam.widgets.stack_look import StackLook
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -49,6 +51,7 @@ class ImageView(QObject):
         self._normalization: str | tuple[float, float] = "auto"
         self._weights: str | None = None  # what the model's name stood for when it was last asked about
         self._colours: Colours | None = None
+        self._looks: dict[Any, StackLook] = {}
         self.number = next(_numbers)  # tells this image, seen in this way by this model, from any other
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.dims.events.connect(self._on_dims)
@@ -129,18 +132,38 @@ class ImageView(QObject):
 
     def question(self, image: Image, plane: Plane) -> dict[str, Any]:
         """Return how a task sees the plane: `view`, `model`, `read` and `normalization`."""
+        return {
+            "view": (self.number, plane),
+            "model": self.model,
+            "read": self.reader(image, plane),
+            "normalization": self.stretch(image, plane),
+        }
+
+    def stretch(self, image: Image, plane: Plane) -> Any:
+        """Return how values of the plane become brightness, as the workers take it: of a stack a `StackLook`."""
         normalization: Any = self._normalization
         if self._colours is not None:
             normalization = "none"  # each colour is stretched on its own as it is read
         elif normalization == "displayed":
             low, high = (float(limit) for limit in image.contrast_limits)
             normalization = "none" if image.rgb else (low, high)
-        return {
-            "view": (self.number, plane),
-            "model": self.model,
-            "read": self.reader(image, plane),
-            "normalization": normalization,
-        }
+        elif normalization == "auto":
+            normalization = self._stack_look(image, plane) or normalization
+        return normalization
+
+    def _stack_look(self, image: Image, plane: Plane) -> StackLook | None:
+        """Return what settles the brightness of all planes of the same channel at once, None for a single one."""
+        channels = [axis for axis, name in enumerate(image.axis_labels) if axis_name(name) == "c"]
+        at = tuple(plane.index[axis] for axis in channels)
+        planes = [each for each in stack_planes(image, plane) if tuple(each.index[axis] for axis in channels) == at]
+        if len(planes) == 1:
+            return None
+        key = self.number, plane.axes, at
+        if key not in self._looks:
+            data = base_level(image)
+            self._looks = {known: look for known, look in self._looks.items() if known[0] == self.number}
+            self._looks[key] = StackLook([PlaneView(data, each, rgb=image.rgb) for each in planes])
+        return self._looks[key]
 
     def _follow_colours(self, colours: Colours | None) -> None:
         for layer in self._colours.layers if self._colours is not None else ():

@@ -118,7 +118,7 @@ def train_step(running: bool, opened: bool, paired: bool, listed: bool, learnt: 
 def batch_step(running: bool, plan: Plan | None, located: bool) -> str:
     """Say what to do next in SAM Batch."""
     if running:
-        return "Go on working meanwhile; Stop keeps what is done, and Run goes on from there."
+        return "Work on meanwhile: Open result shows the tiles that are done, Stop keeps them for later."
     if not located:
         return "Choose a layer that was read from an OME-Zarr, or give a path or address."
     if plan is None:
@@ -127,7 +127,7 @@ def batch_step(running: bool, plan: Plan | None, located: bool) -> str:
         return "Another job lies there: take over its settings, choose another name, or begin anew."
     if plan.done is None:
         return "Look through the settings, then press Run."
-    return "Press Go on to do the rest." if plan.done < plan.tiles else "All is done: press Open result."
+    return "All is done: press Open result." if plan.complete else "Press Go on to do the rest."
 
 
 def strange_image(model: str | Sam, instead: str = "a box around the object") -> str:

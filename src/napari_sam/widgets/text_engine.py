@@ -14,6 +14,7 @@ from napari_sam.model.first_import import import_for
 from napari_sam.model.torch_imports import load_torch_libraries
 from napari_sam.model.weights_files import weights_mark
 from napari_sam.widgets.auto_engine import AutoEngine, AutoTask, Found, PartStarted
+from napari_sam.widgets.stack_look import stretch_of
 from napari_sam.widgets.work_step import WorkStep
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class TextEngine:
             self._searches.popitem(last=False)
         if search.masks is None:
             self._find(task.search, search, emit)
-            picture = open_picture(search.image, task.search.normalization, None)
+            picture = open_picture(search.image, stretch_of(task.search.normalization), None)
             search.pixels = apply_normalization(picture.image, picture.normalization)
             search.masks = select_records(search.found, task.search.settings)
             search.answers = TextAnswers(picture, search.masks, part.region)

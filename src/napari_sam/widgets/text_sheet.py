@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from napari.utils import DirectLabelColormap
 
+from napari_sam.ops.measurements import add_micrometres
 from napari_sam.widgets.feature_columns import FeatureColumns
 from napari_sam.widgets.label_layers import add_labels_layer, check_labels_layer
+from napari_sam.widgets.label_measurer import pixel_micrometres
 from napari_sam.widgets.plane import LabelPlane
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class TextSheet:
         self._written: dict[Plane, npt.NDArray[Any]] = {}
         self._kept: dict[Plane, npt.NDArray[np.bool_]] = {}  # pixels that the user changed
         self._rows: dict[Plane, dict[int, tuple[str, float, int]]] = {}  # text, score, class of each label
+        self._areas: dict[Plane, dict[int, int]] = {}  # pixels of each label
 
     @property
     def spare(self) -> bool:
@@ -101,7 +104,9 @@ class TextSheet:
         known = self._rows.get(plane, {})
         all_rows = dict(zip(numbers.tolist(), rows, strict=True))
         all_rows |= {label: known.get(label, (self.text, float("nan"), -1)) for label in mine}
-        self._rows[plane] = {label: all_rows[label] for label in np.unique(after).tolist() if label}
+        ids, areas = np.unique(after, return_counts=True)
+        self._areas[plane] = {label: area for label, area in zip(ids.tolist(), areas.tolist(), strict=True) if label}
+        self._rows[plane] = {label: all_rows[label] for label in self._areas[plane]}
         self._written[plane] = after
         LabelPlane(self.layer, plane)[:, :] = after
         self._show_table()
@@ -136,6 +141,9 @@ class TextSheet:
             columns[f"plane-{axis}"] = [plane.fixed[axis] for plane, _, _ in places]
         columns["text"] = np.array([row[0] for _, _, row in places], object)
         columns["score"] = np.array([row[1] for _, _, row in places], np.float32)
+        columns["area"] = np.array([self._areas[plane][label] for plane, label, _ in places], np.int64)
+        if places:
+            columns = add_micrometres(columns, pixel_micrometres(self.image, places[0][0].axes))
         self._columns.write(self.layer, columns)
         colours: dict[int | None, Any] = {label: _shade(row[2], label) for _, label, row in places}
         rest = colour_of(places[0][2][2]) if self.text and places else "white"
