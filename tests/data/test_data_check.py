@@ -27,9 +27,11 @@ def test_good_data_give_no_words(folder):
 
 
 def test_all_errors_are_listed_once(folder):
-    replace_part(folder, "labels", "a", np.zeros((40, 50), np.float32))
-    replace_part(folder, "labels", "b", np.zeros((40, 50, 3), np.uint8))
-    replace_part(folder, "labels", "c", np.full((40, 50), -1, np.int16))
+    coloured = np.zeros((40, 50, 3), np.uint8)
+    coloured[5:9, 5:9, 0] = 7
+    replace_part(folder, "labels", "a", np.full((40, 50), 0.5, np.float32))
+    replace_part(folder, "labels", "b", coloured)
+    replace_part(folder, "labels", "c", np.ones((2, 3, 40, 50), np.int16))
     replace_part(folder, "labels", "d", np.ones((20, 50), np.uint8))
     replace_part(folder, "images", "e", np.full((40, 50), 9, np.uint8))
     replace_part(folder, "images", "f", np.full((40, 50), np.nan, np.float32))
@@ -41,8 +43,8 @@ def test_all_errors_are_listed_once(folder):
     assert "9 problems" in lines[0]
     assert len(lines) == 10
     expected = {
-        "a.tif": "float32", "b.tif": "(40, 50, 3)", "c.tif": "-1", "d.png": "(20, 50)", "e.tif": "9 everywhere",
-        "f.tif": "NaN", "g.png": "damaged", "h.png": "no labels", "gone": "no training data",
+        "a.tif": "fractions", "b.tif": "(40, 50, 3)", "c.tif": "(2, 3, 40, 50)", "d.png": "(20, 50)",
+        "e.tif": "9 everywhere", "f.tif": "nan everywhere", "g.png": "none of the kinds", "h.png": "no labels", "gone": "no training data",
     }  # fmt: skip
     for name, text in expected.items():
         (line,) = [line for line in lines[1:] if name in line]

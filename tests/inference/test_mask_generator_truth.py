@@ -22,6 +22,8 @@ def iou(a, b):
 class Oracle:
     """Answer a point with the object under it, as far as the window shows it; the image holds the labels."""
 
+    draws = False
+
     def __init__(self, model, labels, window, log):
         at = (np.arange(model.mask_size) + 0.5) * model.img_size / model.mask_size
         self.window, self.log = window, log
@@ -45,7 +47,7 @@ class Oracle:
     def masks(self, attended, chosen, *, multimask):
         found = attended.found[chosen if isinstance(chosen, slice) else chosen.numpy()]
         same = torch.from_numpy(self.truth[None] == found[:, None, None])
-        return (20.0 * same - 10.0)[:, None].expand(-1, 3, -1, -1)
+        return (20.0 * same - 10.0)[:, None].expand(-1, 3, -1, -1), attended.offered(multimask)[chosen]
 
 
 @pytest.fixture

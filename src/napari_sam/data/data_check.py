@@ -81,8 +81,11 @@ def _check_image(image: LabelledImage, pixels: npt.NDArray[Any], labels: npt.NDA
         raise InputError(f"{image.name} cannot be used: {error}") from error
     if min(labels.shape) < SMALLEST_IMAGE:
         raise InputError(f"{image.name} has {labels.shape} pixels: give at least {SMALLEST_IMAGE} a side.")
-    if labels.any() and pixels.min() == pixels.max():
-        raise InputError(f"{image.name} has labels but is {pixels.flat[0]} everywhere: restore the image.")
+    if labels.any():
+        known = pixels[np.isfinite(pixels)]  # others count as missing
+        if len(known) == 0 or known.min() == known.max():
+            value = known[0] if len(known) else pixels.flat[0]
+            raise InputError(f"{image.name} has labels but is {value} everywhere: restore the image.")
 
 
 def _doubts(labels: npt.NDArray[np.integer]) -> list[str]:

@@ -121,6 +121,7 @@ class _SharedKey:
 
     def __init__(self) -> None:
         self.takers: list[tuple[KeyBindings, Binding]] = []
+        self.__name__ = "of_the_docks"  # napari looks for the names of what keys are bound to
 
     def __call__(self, _viewer: ViewerModel) -> None:
         seen = [taker for taker in self.takers if taker[0].is_seen()] or self.takers
