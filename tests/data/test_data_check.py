@@ -44,7 +44,8 @@ def test_all_errors_are_listed_once(folder):
     assert len(lines) == 10
     expected = {
         "a.tif": "fractions", "b.tif": "(40, 50, 3)", "c.tif": "(2, 3, 40, 50)", "d.png": "(20, 50)",
-        "e.tif": "9 everywhere", "f.tif": "nan everywhere", "g.png": "none of the kinds", "h.png": "no labels", "gone": "no training data",
+        "e.tif": "9 everywhere", "f.tif": "nan everywhere", "g.png": "none of the kinds", "h.png": "no labels",
+        "gone": "no training data",
     }  # fmt: skip
     for name, text in expected.items():
         (line,) = [line for line in lines[1:] if name in line]
