@@ -169,12 +169,17 @@ def test_mistakes_are_one_sentence_in_scripts_and_in_the_status_line(open_dock: 
         dock.accept()
 
 
-def test_errors_of_the_engine_are_shown_and_raised(open_dock: OpenDock) -> None:
+def test_errors_of_the_engine_are_shown_and_raised(open_dock: OpenDock, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise InputError("This image cannot be used.")
+
     dock = open_dock(np.full((20, 20), np.nan, dtype=np.float32))
+    monkeypatch.setattr(Sam, "encode", refuse)
     dock.add_point((3, 3))
-    with pytest.raises(InputError, match="NaN"):
+    with pytest.raises(InputError, match="cannot be used"):
         dock.wait_idle()
-    assert "NaN" in dock.status
+    assert "cannot be used" in dock.status
+    monkeypatch.undo()
     dock.viewer.layers["image"].data = np.random.default_rng(0).random((20, 20))
     dock.wait_idle()
     assert len(dock.candidates) == 3
