@@ -106,7 +106,7 @@ def test_an_interrupted_recipe_goes_on(options, recipe, tmp_path):
         raise Stopped
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "learning_rate", lambda _, step: stop() if step == 12 else 1e-4)
+        patch.setattr(loop, "learning_rate", lambda _, step, minutes: stop() if step == 12 else 1e-4)
         with pytest.raises(Stopped):
             recipe.main([*options, "--steps", "14"])
     assert not (tmp_path / "cells.safetensors").exists()

@@ -15,7 +15,7 @@ import numpy as np
 from qtpy.QtCore import QTimer
 
 how = sys.argv[1]
-viewer = napari.Viewer(show=False)
+viewer = napari.Viewer(show=how == "event loop")  # which ends when the last window that was seen is closed
 image = np.zeros((96, 96), np.uint8)
 image[30:50, 30:50] = 200
 viewer.add_image(image)
