@@ -77,9 +77,9 @@ class ImageInfo:
 
 @dataclass(frozen=True)
 class Progress:
-    """Say how far a task got; `total` is 0 where that is unknown."""
+    """Say how far a task on a plane got; `total` is 0 where that is unknown."""
 
-    serial: int
+    view: tuple[Any, ...]
     done: int
     total: int
     text: str
@@ -221,6 +221,6 @@ def _reporter(task: Task, text: str, answer: Callable[[Answer], None]) -> Callab
     def report(done: int, total: int) -> None:
         if task.stop.is_set():
             raise OperationCancelled(f"{text}: cancelled.")
-        answer(Progress(task.serial, done, total, text))
+        answer(Progress(task.image, done, total, text))
 
     return report

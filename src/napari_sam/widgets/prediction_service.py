@@ -111,7 +111,7 @@ class PredictionService(QObject):
         if isinstance(answer, Predicted) and answer.view == task.image:
             self.results[answer.draft.number] = answer.candidates
             self.arrived.emit(answer)
-        elif isinstance(answer, Progress) and answer.serial == task.serial:
+        elif isinstance(answer, Progress) and answer.view == task.image:  # of an older task, too
             self.progressed.emit(answer.done, answer.total, answer.text)
         elif isinstance(answer, Finished) and answer.serial == task.serial:
             self._task = None
