@@ -10,7 +10,7 @@
 set -euo pipefail
 out=$1 minutes=${2:-7.5}
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-python=${PYTHON:-python3} work=${WORK:-.scratch/work} pack=${PACK:-.scratch/pack}
+python=${PYTHON:-python3} work=${WORK:-.scratch/work} pack=${PACK:-.scratch/pack} lite=${LITE:-.scratch/lite0.safetensors}
 mkdir -p "$out" "$work"
 if ls .scratch/whl/*.whl >/dev/null 2>&1; then
     $python -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --upgrade --target /tmp/site .scratch/whl/*.whl
@@ -21,7 +21,7 @@ start=src/napari_sam/weights/cells.safetensors
 [ ! -f .scratch/checkpoint.safetensors ] || start=.scratch/checkpoint.safetensors
 status=0
 $python scripts/gpu_training.py train --pack "$pack" --work "$work" --minutes "$minutes" --start "$start" \
-    --lite .scratch/lite0.safetensors ${EXTRA:-} 2>&1 | tee "$out/train.log" || status=$?
+    --lite "$lite" ${EXTRA:-} 2>&1 | tee "$out/train.log" || status=$?
 wait
 [ ! -f "$work/train/model.safetensors" ] || split -b 12M "$work/train/model.safetensors" "$out/model.part"
 [ ! -f "$work/train/log.csv" ] || gzip -c "$work/train/log.csv" > "$out/log.csv.gz"

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tests.model.test_lite_net import published
 
-from napari_sam.model.lite_net import fold_lite_weights
+from napari_sam.model.lite_net import LiteNet, fold_lite_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 SETS = ("dsb2018/train", "train_more/krd_wbc", "train_more/mushrooms", "dsb2018/val")
@@ -57,7 +57,9 @@ def environment(**more: str) -> dict[str, str]:
 
 def test_it_trains_scores_and_writes_pieces_that_can_be_joined(pack, tmp_path):
     extra = f"--tiny --batch 2 --workers 0 --steps 3 --start {ROOT / 'src/napari_sam/weights/cells.safetensors'}"
-    env = environment(PACK=str(pack), WORK=str(tmp_path / "work"), EXTRA=extra, OMP_NUM_THREADS="1")
+    save_file(LiteNet().state_dict(), tmp_path / "lite.safetensors")
+    places = {"PACK": pack, "WORK": tmp_path / "work", "LITE": tmp_path / "lite.safetensors"}
+    env = environment(**{name: str(place) for name, place in places.items()}, EXTRA=extra, OMP_NUM_THREADS="1")
     out = tmp_path / "out"
     for _ in range(2):  # the second call finds all done
         subprocess.run(["bash", "scripts/on_gpu.sh", str(out), "5"], check=True, env=env, cwd=ROOT)

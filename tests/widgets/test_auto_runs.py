@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -13,17 +12,13 @@ import numpy.typing as npt
 import pytest
 from qtpy.QtCore import QCoreApplication, QEvent
 
-from gui_helpers import LONGEST_PAUSE, longest_pause, values_of, wait_for
+from gui_helpers import LONGEST_PAUSE, longest_pause, values_of, wait_for, workers
 from napari_sam.errors import InputError
 from napari_sam.model.build import build_model
 from napari_sam.widgets.auto_dock import AutoDock
 
 OpenAuto = Callable[..., AutoDock]
 Image = npt.NDArray[np.uint8]
-
-
-def workers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("napari-sam")]
 
 
 def test_cancel_keeps_what_was_found_and_a_second_run_goes_on(

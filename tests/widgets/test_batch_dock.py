@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import zarr
 from napari.layers import Labels
 from qtpy.QtCore import Qt
 
-from gui_helpers import LONGEST_PAUSE, longest_pause, wait_for
+from gui_helpers import LONGEST_PAUSE, longest_pause, wait_for, workers
 from napari_sam.batch.progress import BatchProgress
 from napari_sam.cli.batch import batch
 from napari_sam.config.batch import BatchSettings
@@ -80,10 +79,6 @@ def write_ome(path: Path, image: npt.NDArray[Any], scale: float = 0.5, offset: f
 
 def shown(part: Any) -> bool:
     return bool(part.isVisibleTo(part.window()))
-
-
-def workers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("napari-sam")]
 
 
 def test_it_plans_runs_and_opens_the_result(open_batch: OpenBatch, source: Path, expected: dict[str, str]) -> None:

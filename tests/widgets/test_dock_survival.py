@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -15,17 +14,13 @@ import pytest
 from qtpy.QtCore import QCoreApplication, QEvent
 from qtpy.QtWidgets import QApplication
 
-from gui_helpers import wait_for
+from gui_helpers import wait_for, workers
 from napari_sam.errors import InputError
 from napari_sam.model.sam import Sam
 from napari_sam.widgets.prompt_dock import PromptDock
 
 Image = npt.NDArray[np.uint16]
 OpenDock = Callable[..., PromptDock]
-
-
-def workers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("napari-sam")]
 
 
 def test_image_removed_while_encoding(open_dock: OpenDock, noise: Image, gated_model: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ import torch
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QApplication
 
-from gui_helpers import LONGEST_PAUSE, longest_pause, wait_for
+from gui_helpers import LONGEST_PAUSE, longest_pause, wait_for, workers
 from napari_sam.errors import InputError
 from napari_sam.model.build import SPECS, build_from_spec
 from napari_sam.model.load import load_model
@@ -61,10 +60,6 @@ def open_train(make_napari_viewer: Callable[..., napari.Viewer], base: Sam) -> O
         return dock
 
     return open_
-
-
-def workers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("napari-sam")]
 
 
 def discs(seed: int, size: int = 64) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
