@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,7 +16,7 @@ from napari_sam.io.mask_entries import left_out
 from napari_sam.io.mask_files import read_mask_entries, write_masks
 from napari_sam.ops.mask_record import MaskRecord
 from napari_sam.widgets.auto_form import AutoForm
-from napari_sam.widgets.auto_keys import key_actions, last_step
+from napari_sam.widgets.auto_keys import key_actions
 from napari_sam.widgets.auto_session import AutoSession
 from napari_sam.widgets.auto_summary import count_text, result_text
 from napari_sam.widgets.bindings import AUTO_BINDINGS, KeyBindings
@@ -74,7 +73,7 @@ class AutoDock(ImageDock):
         choices = self._images, self._shapes, self._targets
         actions = key_actions(self, self._board, self._tools, self._reporter.guarded)
         keys = self._bind_keys(actions, AUTO_BINDINGS)
-        self._layer_undo = LayerUndo(partial(last_step, self._board), actions["undo"], actions["redo"])
+        self._layer_undo = LayerUndo(self._board.history_of, actions["undo"], actions["redo"])
         self._end = at_end(_let_go, self._tools, keys, self._layer_undo, choices, self._session)
         self._connect()
         if (image := first_image(napari_viewer)) is not None:
@@ -389,7 +388,7 @@ def _let_go(
     """End the session and let go of the viewer; the user's layers stay. More than once does no harm."""
     tools.close()
     keys.release()
-    layer_undo.follow(None)
+    layer_undo.follow()
     for choice in choices:
         choice.close()
     session.close()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari_sam.widgets.object_board import ObjectBoard
     from napari_sam.widgets.object_tools import ObjectTools
 
-__all__ = ["key_actions", "last_step"]
+__all__ = ["key_actions"]
 
 Action = Callable[[], object]
 
@@ -39,8 +39,3 @@ def key_actions(
         "redo": dock.redo,
     }
     return {name: guarded(action) for name, action in actions.items()}
-
-
-def last_step(board: ObjectBoard) -> object:
-    """Return the step that undo would take back next, None if there is none."""
-    return board.sheet.history.last if board.sheet is not None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -13,9 +14,15 @@ if TYPE_CHECKING:
     from napari_sam.widgets.plane import Plane
     from napari_sam.widgets.prompt_layers import PromptContent
 
-__all__ = ["History", "SessionState", "Step"]
+__all__ = ["History", "SessionState", "Step", "now"]
 
 Anything = TypeVar("Anything")
+_clock = itertools.count(1)
+
+
+def now() -> int:
+    """Return a number above all before, to tell what happened last in several histories."""
+    return next(_clock)
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,8 @@ class History(Generic[Anything]):
     def __init__(self) -> None:
         self._done: list[Anything] = []
         self._undone: list[Anything] = []
+        self._done_at: list[int] = []
+        self._undone_at: list[int] = []
 
     @property
     def can_undo(self) -> bool:
@@ -69,6 +78,16 @@ class History(Generic[Anything]):
     def can_redo(self) -> bool:
         """Tell whether there is something to do again."""
         return bool(self._undone)
+
+    @property
+    def done_at(self) -> int:
+        """When the last step was done, or done again, by `now`; 0 if there is none."""
+        return self._done_at[-1] if self._done_at else 0
+
+    @property
+    def undone_at(self) -> int:
+        """When the next step was undone, by `now`; 0 if there is none."""
+        return self._undone_at[-1] if self._undone_at else 0
 
     @property
     def last(self) -> Anything | None:
@@ -83,14 +102,20 @@ class History(Generic[Anything]):
     def record(self, step: Anything) -> None:
         """Add a step; what was undone before cannot be done again."""
         self._done.append(step)
+        self._done_at.append(now())
         self._undone.clear()
+        self._undone_at.clear()
 
     def undo(self, step: Anything) -> None:
         """Note that the caller undid the last step, and what redo would have to do again."""
         self._done.pop()
+        self._done_at.pop()
         self._undone.append(step)
+        self._undone_at.append(now())
 
     def redo(self, step: Anything) -> None:
         """Note that the caller did the next step again, and what undo would have to take back."""
         self._undone.pop()
+        self._undone_at.pop()
         self._done.append(step)
+        self._done_at.append(now())

@@ -95,6 +95,7 @@ class LabelTarget:
         self._on_problem = on_problem
         self.layer: Labels | None = None
         self.place_of_new = remembered_place()  # one of `PLACES`
+        self.on_layers: Callable[[Labels | None, Labels | None], object] = lambda *_: None  # of labels, and to paint in
         self.can_choose_place = False  # whether new labels of the image could go into it
         self._brush: BrushWindow | None = None
         self._watch = LabelWatch()
@@ -104,12 +105,13 @@ class LabelTarget:
         """Let go of viewer and layer."""
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self._end_painting()
-        self.layer = None
+        self.set_layer(None)
         self._watch.close()
 
     def set_layer(self, layer: Labels | None) -> None:
         """Choose an existing layer, or None: make a new one when needed."""
         self.layer = layer
+        self._say_layers()
 
     def find(self, image: Image | None) -> None:
         """Go on with the labels on disk that were made for a large image before, unless a layer for it is chosen.
@@ -190,6 +192,7 @@ class LabelTarget:
         self._end_painting()
         region, label = (row0, col0, row1, col1), keeper.highest + 1
         self._brush = BrushWindow(self._viewer, layer, plane, region, label, self._on_problem)
+        self._say_layers()
         return self._brush.layer
 
     def _end_painting(self) -> None:
@@ -297,6 +300,11 @@ class LabelTarget:
             self.set_layer(None)
         if self._brush is not None and not self._brush.is_open:
             self._brush = None
+            self._say_layers()
+
+    def _say_layers(self) -> None:
+        brush = self._brush
+        self.on_layers(self.layer, None if brush is None else brush.layer)
 
 
 def _middle(start: int, stop: int) -> tuple[int, int]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from napari_sam.ops.mask_record import MaskRecord
     from napari_sam.widgets.image_view import ImageView
+    from napari_sam.widgets.sheet_history import SheetHistory
 
 __all__ = ["ObjectBoard"]
 
@@ -166,6 +167,10 @@ class ObjectBoard(QObject):
             self._rewrite(self._view.layer, self.sheet, self.sheet.planes, anew=True)
         if self._passing is not None:
             self.sift()
+
+    def history_of(self, layer: Labels) -> SheetHistory | None:
+        """Return what was done to a labels layer, None if it is no image's."""
+        return next((sheet.history for sheet in self._sheets.values() if sheet.layer is layer), None)
 
     def add(self, image: Image, plane: Plane, findings: Findings, run: int) -> None:
         """Take over what a run found in a plane so far."""

@@ -16,6 +16,7 @@ from napari_sam.errors import InputError
 from napari_sam.widgets.bindings import BINDINGS, KeyBindings
 from napari_sam.widgets.dock import ImageDock, plain_viewer
 from napari_sam.widgets.layer_choice import LayerChoice, find_layer, first_image, is_image
+from napari_sam.widgets.layer_undo import LayerUndo
 from napari_sam.widgets.model_choice import ModelChoice
 from napari_sam.widgets.next_step import prompt_step
 from napari_sam.widgets.object_prompts import MaskSeed
@@ -57,8 +58,11 @@ class PromptDock(ImageDock):
         self._images = LayerChoice(napari_viewer, self._form.image, is_image, "choose an image", eager=True)
         self._targets = LayerChoice(napari_viewer, self._form.labels, self._is_target, "new layer")
         self._models = ModelChoice(self._form.model)
-        keys = self._bind_keys(self._actions(), BINDINGS)
-        self._end = at_end(_let_go, keys, self._images, self._targets, self._session)  # knows nothing of self
+        actions, session = self._actions(), self._session
+        keys = self._bind_keys(actions, BINDINGS)
+        layer_undo = LayerUndo(lambda _layer: session.history, actions["undo"], actions["redo"])
+        session.target.on_layers = layer_undo.follow
+        self._end = at_end(_let_go, keys, self._images, self._targets, session)  # knows nothing of self
         self._connect()
         self._choose_first_image()
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.widgets.findings import Findings
+from napari_sam.widgets.history import now
 from napari_sam.widgets.plane import Plane
 
 __all__ = ["Drawing", "SheetHistory", "SheetStep"]
@@ -49,9 +50,10 @@ class SheetStep:
 
 @dataclass
 class _Entry:
-    """A step with what was painted between it and the next one."""
+    """A step with when it was done and what was painted between it and the next one."""
 
     step: SheetStep | None
+    at: int
     drawn: list[Drawing] = field(default_factory=list)
 
 
@@ -63,8 +65,8 @@ class SheetHistory:
     """
 
     def __init__(self) -> None:
-        self._done: list[_Entry] = [_Entry(None)]
-        self._undone: list[tuple[SheetStep, int]] = []  # with how many drawings were below each
+        self._done: list[_Entry] = [_Entry(None, 0)]
+        self._undone: list[tuple[SheetStep, int, int]] = []  # how many drawings were below each, and when it was undone
 
     @property
     def can_undo(self) -> bool:
@@ -75,6 +77,16 @@ class SheetHistory:
     def can_redo(self) -> bool:
         """Tell whether there is something to do again."""
         return bool(self._undone)
+
+    @property
+    def done_at(self) -> int:
+        """When the last step was done, or done again, by `now`; 0 if there is none."""
+        return self._done[-1].at
+
+    @property
+    def undone_at(self) -> int:
+        """When the next step was undone, by `now`; 0 if there is none."""
+        return self._undone[-1][2] if self._undone else 0
 
     @property
     def last(self) -> SheetStep | None:
@@ -92,8 +104,9 @@ class SheetHistory:
         last = self.last
         if step.run and last is not None and last.run == step.run:
             self._done[-1].step = SheetStep({**step.before, **last.before}, {**last.after, **step.after}, step.run)
+            self._done[-1].at = now()
         else:
-            self._done.append(_Entry(step))
+            self._done.append(_Entry(step, now()))
 
     def draw(self, drawing: Drawing) -> None:
         """Add what was painted by hand."""
@@ -105,7 +118,7 @@ class SheetHistory:
             return None
         entry, below = self._done.pop(), self._done[-1]
         assert entry.step is not None  # noqa: S101 - only the first has none
-        self._undone.append((entry.step, len(below.drawn)))
+        self._undone.append((entry.step, len(below.drawn), now()))
         below.drawn += entry.drawn
         return entry.step, tuple(entry.drawn)
 
@@ -113,9 +126,9 @@ class SheetHistory:
         """Return the step that was undone last, to be done again, and what was painted after it; None if none."""
         if not self._undone:
             return None
-        step, count = self._undone.pop()
+        step, count, _ = self._undone.pop()
         below = self._done[-1]
-        entry = _Entry(step, below.drawn[count:])
+        entry = _Entry(step, now(), below.drawn[count:])
         del below.drawn[count:]
         self._done.append(entry)
         return step, tuple(entry.drawn)
