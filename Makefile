@@ -11,7 +11,7 @@ demo: $(VENV)/.ready-demo
 	@$(BIN)/napari-sam demo $(ARGS)
 
 test: $(VENV)/.ready-test
-	$(XVFB) $(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(VENV)/.ready-test
 	$(BIN)/ruff check

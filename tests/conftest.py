@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import os
 import uuid
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from hypothesis import settings
@@ -19,6 +21,12 @@ settings.register_profile(
     "steady", derandomize=True, deadline=None
 )  # the same examples every time, on a busy machine too; --hypothesis-profile=default varies
 settings.load_profile("steady")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Say how many processes share the tests: one for each core, as far as memory goes."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, psutil.virtual_memory().available // (3 << 30)))
 
 
 def pytest_collection_finish() -> None:

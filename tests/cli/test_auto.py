@@ -133,12 +133,15 @@ def test_a_plane_or_all_planes_of_a_stack(folder, capsys):
     summary = run(capsys, "stack.npy", "-o", "all.tif", *EASY, "--plane", "all", "--export", "all.csv")
     assert summary["exports"] == ["all_0.csv", "all_1.csv", "all_2.csv"]
     planes = [read_image("all.tif", (index,)) for index in range(3)]
-    np.testing.assert_array_equal(planes[2], read_labels("one.tif"))
-    assert planes[0].max() > 0
+    before = planes[0].max()
+    assert before > 0
     assert not planes[1].any()
-    assert [entry["label"] for entry in summary["objects"] if entry["plane"] == [2]] == list(
-        range(1, planes[2].max() + 1)  # each plane counts from 1
-    )
+    one = read_labels("one.tif")
+    np.testing.assert_array_equal(planes[2], np.where(one > 0, one + before, 0))  # no label means two objects
+    labels = [entry["label"] for entry in summary["objects"]]
+    assert labels == list(range(1, planes[2].max() + 1))
+    rows = Path("all_2.csv").read_text().splitlines()
+    assert [int(row.split(",")[0]) for row in rows[1:]] == labels[before:]
 
 
 def test_a_plane_that_fails_is_named_and_the_rest_done(folder, capsys):
@@ -160,7 +163,9 @@ def searches(monkeypatch) -> list[dict[str, Any]]:
 
     def search(generator, image, **how):
         asked.append({**how, "size": generator.settings.object_size, "shape": image.shape})
-        return AutoResult(labels=np.ones(image.shape[:2], np.int32), records=[], features={})
+        return AutoResult(
+            labels=np.ones(image.shape[:2], np.int32), records=[], features={"label": np.empty(0, np.int32)}
+        )
 
     monkeypatch.setattr("napari_sam.pipeline.auto_segment.auto_segment", search)
     return asked

@@ -11,6 +11,7 @@ from napari_sam.batch import segmenters
 from napari_sam.batch.progress import BatchProgress, FailedUnit
 from napari_sam.cli.batch import _note
 from napari_sam.cli.main import main
+from napari_sam.cli.terminal_bar import TerminalBar
 from napari_sam.model.sam import Sam
 from threshold_segmenter import blobs, read_labels, write_zarr
 
@@ -141,3 +142,13 @@ def test_several_images_go_to_a_folder(tmp_path: Path, capsys: pytest.CaptureFix
     for name in ("a", "b"):
         count = len(np.unique(read_labels(tmp_path / "out" / f"{name}.zarr"))) - 1
         assert count == len(pd.read_csv(tmp_path / "out" / f"{name}.csv")) > 0
+
+
+def test_measuring_says_how_far_it_got(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[str, float, float]] = []
+    monkeypatch.setattr(TerminalBar, "show", lambda bar, text, done=0, total=0: shown.append((text, done, total)))
+    stack = np.stack([blobs((100, 90), seed, 8) for seed in (1, 2, 3)])
+    source = write_zarr(tmp_path / "in.zarr", stack, axes="zyx")
+    table = str(tmp_path / "table.csv")
+    assert main(["batch", str(source), "-o", str(tmp_path / "out.zarr"), "--measure", table, *FAST]) == 0
+    assert shown == [("Measuring", planes, 3) for planes in (1, 2, 3)]

@@ -7,6 +7,7 @@ import pytest
 import tifffile
 
 from napari_sam.errors import InputError
+from napari_sam.io.large_image import open_large_image
 from napari_sam.io.tiff_levels import read_tiff_levels
 
 STACK = np.random.default_rng(0).integers(0, 4000, (3, 2, 32, 48)).astype(np.uint16)  # z, c, y, x
@@ -69,6 +70,16 @@ def test_axes_without_a_meaning_and_axes_given(tmp_path):
     assert read_tiff_levels(path, ("t", "c", "y", "x")).axes == ("t", "c", "y", "x")
     with pytest.raises(InputError, match="axes y, x"):
         read_tiff_levels(path, ("y", "x"))
+
+
+@pytest.mark.parametrize("shape", [(60, 70, 5), (3, 60, 70, 5)])
+def test_a_short_last_axis_without_a_name_holds_channels_as_in_npy(tmp_path, shape):
+    path = str(tmp_path / "a.tif")
+    tifffile.imwrite(path, np.zeros(shape, np.uint16), photometric="minisblack")
+    np.save(tmp_path / "a.npy", np.zeros(shape, np.uint16))
+    axes = read_tiff_levels(path).axes
+    assert axes == open_large_image(str(tmp_path / "a.npy")).axes
+    assert axes[-3:] == ("y", "x", "c")
 
 
 def test_a_printers_resolution_is_no_pixel_size(tmp_path):

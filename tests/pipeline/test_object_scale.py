@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +198,32 @@ def test_few_places_are_looked_at_and_damaged_ones_left_out(
 def test_models_without_an_object_head_see_no_sizes(tiny_vit_model: Sam) -> None:
     found = AutomaticMaskGenerator(tiny_vit_model).object_diameters(spots((64, 64), LARGE), normalization="none")
     assert found.shape == (0,)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_it_stops_in_the_same_place_however_many_are_looked_at_at_once(
+    model: Sam, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.concatenate([spots((64, 64), SMALL if place in (1, 3) else LARGE, 8) for place in range(5)])
+    tiles = plan_tiles(image.shape, 64, 0)
+    looked: list[int] = []
+
+    def look(self: AutomaticMaskGenerator, pixels: Any, **options: Any) -> Any:
+        looked.append(int(pixels.max()))
+        if len(looked) == 1:  # the first takes longest
+            time.sleep(0.3 * (at_once - 1))
+        return np.full(30, SIZES[int(pixels.max())])
+
+    monkeypatch.setattr(AutomaticMaskGenerator, "object_diameters", look)
+    choice = ModelChoice(name="cells", checkpoint="", device="cpu", precision="float32", fingerprint=model.fingerprint)
+    assert answer(survey_object_size(choice, AUTO, AS_IT_IS, [image], tiles, at_once=at_once)) == SIZES[SMALL]
+    assert looked[:2] == [SMALL, SMALL]
+    assert at_once > 1 or len(looked) == 2
+
+
+def answer(search: Generator[float, None, float]) -> float:
+    while True:
+        try:
+            next(search)
+        except StopIteration as end:
+            return end.value

@@ -94,6 +94,61 @@ def test_a_job_stops_inside_its_tile_and_shows_what_is_done(dock: Any, tmp_path:
     assert np.count_nonzero(read_labels(tmp_path / "in-labels.zarr")) > so_far
 
 
+def test_what_a_stopped_job_has_done_is_seen_in_another_session(
+    dock: Any, make_napari_viewer: Callable[..., napari.Viewer], tmp_path: Path
+) -> None:
+    form = dock._form
+    form.run.click()
+    wait_for(lambda: "2 of 6" in form.progress.format() and form.open_result.isEnabled(), 60)
+    form.open_result.click()
+    form.cancel.click()
+    dock.wait_idle(20)
+    (layer,) = dock.viewer.layers
+    viewer = make_napari_viewer()
+    _, other = viewer.window.add_plugin_dock_widget("napari-sam-stack", "SAM Batch")
+    other.set_settings(tile=256, overlap=64)
+    other.set_segmenter(Gated(gate=str(tmp_path / "gate")))
+    other.set_input(tmp_path / "in.zarr")
+    other.wait_idle()
+    assert "Open result" in other._form.plan.text()
+    assert other._form.open_result.isEnabled()
+    other._form.open_result.click()
+    other.wait_idle()
+    (again,) = viewer.layers
+    assert again.name == f"in cells {SO_FAR}"
+    assert not again.editable
+    assert np.count_nonzero(again.data) > 0
+    np.testing.assert_array_equal(again.data > 0, layer.data > 0)
+    viewer.layers.remove(again)
+    other._form.open_result.click()
+    np.testing.assert_array_equal(viewer.layers[0].data, again.data)
+    (tmp_path / "gate").touch()
+    other._form.run.click()
+    other.wait_idle()
+    other._form.open_result.click()
+    (done,) = viewer.layers
+    assert done.name == "in cells"
+    assert "Open result</b> shows those tiles" not in other._form.plan.text()
+
+
+def test_a_tile_that_was_damaged_since_is_said_and_made_again(dock: Any, tmp_path: Path) -> None:
+    form = dock._form
+    form.run.click()
+    wait_for(lambda: "2 of 6" in form.progress.format(), 60)
+    form.cancel.click()
+    dock.wait_idle(20)
+    (file, *_) = (tmp_path / "in-labels.zarr-cells.job" / "tiles").glob("*.npz")
+    file.write_bytes(b"damaged")
+    dock.set_input(tmp_path / "in.zarr")  # what was painted meanwhile is looked at no more
+    dock.wait_idle()
+    form.open_result.click()
+    wait_for(lambda: file.name in dock.status)
+    (tmp_path / "gate").touch()
+    form.run.click()
+    dock.wait_idle()
+    assert dock.result.outputs
+
+
 @pytest.mark.parametrize("largest", [SHAPE[0] * SHAPE[1], SHAPE[0] * SHAPE[1] // 5])
 def test_large_images_are_shown_thinned_at_the_same_place(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, largest: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from napari.utils.progress import progress
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_sam.widgets import work_step
 from napari_sam.widgets.work_step import WorkBar, WorkStep, show_step
@@ -54,4 +54,20 @@ def test_short_work_has_none(qtbot, monkeypatch, bar):
     show_step(WorkStep("Searching", 1, 2), slow, [], [])
     show_step(WorkStep("", 0, 0), slow, [], [])
     assert not slow._wait.isActive()
+    assert lines() == []
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_work_that_goes_on_while_its_line_is_opened_has_one_line(qtbot, monkeypatch, bar, ends):
+    def opened_amid_events(**options):
+        line = progress(**options)  # napari lets Qt work in there where its window is shown
+        show_step(WorkStep("" if ends else "Searching", 2, 4), bar, [], [])
+        QApplication.processEvents()
+        return line
+
+    monkeypatch.setattr(work_step, "progress", opened_amid_events)
+    show_step(WorkStep("Searching", 1, 4), bar, [], [])
+    qtbot.wait(50)
+    assert lines() == ([] if ends else [("Searching", 500, 1000)])
+    show_step(WorkStep("", 0, 0), bar, [], [])
     assert lines() == []

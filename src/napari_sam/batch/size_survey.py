@@ -18,7 +18,7 @@ from napari_sam.config.auto import AutoSettings
 from napari_sam.inference.mask_generator import AutomaticMaskGenerator
 from napari_sam.inference.normalization import Normalization
 from napari_sam.io.large_image import LazyPlane
-from napari_sam.pipeline.object_scale import PLACES, median_size, places_to_look_at
+from napari_sam.pipeline.object_scale import PLACES, enough_seen, median_size, places_to_look_at
 
 __all__ = ["survey_object_size"]
 
@@ -57,13 +57,19 @@ def survey_object_size(
     executor, total = LocalExecutor(at_once), min(PLACES, len(planes) * len(tiles))
     places = places_to_look_at(planes, [tile.box for tile in tiles], normalization)
     calls = ((str(place), (model, settings, normalization, pixels, threads)) for place, pixels in enumerate(places))
+    early: dict[str, npt.NDArray[np.float64]] = {}  # places that were done before an earlier one
     found: list[npt.NDArray[np.float64]] = []
     with closing(executor.watch(_diameters, calls)) as outcomes:
         for outcome in outcomes:
             if outcome is not None and outcome.error is not None:
                 raise outcome.error
-            found += [] if outcome is None else [outcome.value]
-            yield (len(found) + executor.under_way) / total
+            if outcome is not None:
+                early[outcome.name] = outcome.value
+            while (place := str(len(found))) in early:  # in order, so that the answer depends on no thread
+                found.append(early.pop(place))
+                if enough_seen(found):
+                    return median_size(found)
+            yield (len(found) + len(early) + executor.under_way) / total
     return median_size(found)
 
 

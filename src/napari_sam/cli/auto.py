@@ -160,6 +160,7 @@ def _segment(
     results: dict[Plane, AutoResult] = {}
     problems: dict[Plane, str] = {}
     planes = stack.planes
+    objects = 0
     with terminal_bar("searching") as bar:
         for number, plane in enumerate(planes):
 
@@ -168,9 +169,12 @@ def _segment(
                 bar.show(text, before + done / max(total, 1), len(planes))
 
             try:
-                results[plane if together else ()] = auto_segment(generator, stack.read(plane), progress=show, **how)
+                found = auto_segment(generator, stack.read(plane), progress=show, **how)
             except InputError as error:
                 problems[plane] = str(error)
+            else:
+                results[plane if together else ()] = found.numbered_after(objects) if objects else found
+                objects += len(found.records)
     if not results:
         raise InputError(next(iter(problems.values()), f"{stack.path} has no planes: give an image that has some."))
     return results, problems
@@ -205,7 +209,7 @@ def _write(output: Path, exports: list[Path], stack: ImageStack, results: dict[P
 
 
 def _objects(plane: Plane, result: AutoResult) -> Iterator[dict[str, Any]]:
-    for label, record in enumerate(result.records, start=1):
+    for label, record in zip(result.features["label"].tolist(), result.records, strict=True):
         where = {"plane": plane} if plane else {}
         scores = {"predicted_iou": record.predicted_iou, "stability_score": record.stability_score}
         yield {**where, "label": label, "area": record.area, "box": record.box, **scores}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_sam.cli.arguments import plain_warnings, setting_values, stretch
+from napari_sam.cli.terminal_bar import terminal_bar
 from napari_sam.errors import InputError
 
 if TYPE_CHECKING:
@@ -143,15 +144,17 @@ def _measure(finished: list[BatchProgress], image: str, settings: BatchSettings,
     from napari_sam.pipeline.measure_files import measure_files
 
     tables = []
-    for event in finished:
-        if event.output:
-            location = f"{image.rstrip('/')}/{event.item}" if event.item else image
-            size = settings.pixel_size
-            level = open_large_image(location, pixel_size=size).level if size else settings.level
-            table = measure_files(location, event.output, level=level)
-            if event.item:
-                table.insert(0, "image", event.item)
-            tables.append(table)
+    with terminal_bar("Measuring") as bar:
+        for event in finished:
+            if event.output:
+                location = f"{image.rstrip('/')}/{event.item}" if event.item else image
+                size = settings.pixel_size
+                level = open_large_image(location, pixel_size=size).level if size else settings.level
+                step = bar.step(f"Measuring {event.item}".strip())
+                table = measure_files(location, event.output, level=level, progress=step)
+                if event.item:
+                    table.insert(0, "image", event.item)
+                tables.append(table)
     if tables:
         write_table(path, pd.concat(tables, ignore_index=True))
 

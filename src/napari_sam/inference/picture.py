@@ -185,8 +185,9 @@ def batch_size(model: Sam) -> int:
 
 def encode_batch(model: Sam) -> int:
     """Return how many windows a model encodes best at once on its device."""
-    if model.spec.windowed:  # small enough for one core each
-        return max(ENCODE_BATCH.get(model.device.type, 1), threads_for(model.device))
+    threads = threads_for(model.device)
+    if model.spec.windowed and threads > 1:  # small enough for one core each, which waits for the others once in two
+        return 2 * threads
     return ENCODE_BATCH.get(model.device.type, 1)
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from napari_sam.errors import InputError
-from napari_sam.io.image_level import ImageLevel, ImageRecord, Sizes, check_axes, specimen_sizes
+from napari_sam.io.image_level import ImageLevel, ImageRecord, Sizes, check_axes, guess_axes, specimen_sizes
 
 __all__ = ["read_tiff_levels"]
 
 UNITS = {"µm": "micrometer", "um": "micrometer", "micron": "micrometer", "nm": "nanometer", "mm": "millimeter"}
+UNNAMED = set("QIYX")  # tifffile's letters where a file names no axis
 ALPHA = (1, 2)  # what TIFF calls extra samples that say how opaque a pixel is
 
 
@@ -47,7 +48,7 @@ def read_tiff_levels(path: str, axes: Sequence[str] | None = None) -> ImageRecor
     except (OSError, ValueError, KeyError, TypeError, IndexError, tifffile.TiffFileError) as error:
         raise InputError(f"Cannot open {path} as TIFF ({str(error).rstrip('.')}): the file is damaged.") from error
     shapes = [tuple(int(side) for side in array.shape) for array in arrays]
-    axes = check_axes(axes or _axes(series.axes), shapes, path)
+    axes = check_axes(axes or _axes(series.axes, shapes[0]), shapes, path)
     levels = tuple(_level(array, shapes[0], axes, sizes) for array in arrays)
     return ImageRecord(axes=axes, levels=levels, channel_names=names, alpha=alpha if "c" in axes else None)
 
@@ -59,8 +60,14 @@ def _alpha(page: Any) -> int | None:
     return int(page.samplesperpixel) - len(extra) + found[0] if found else None
 
 
-def _axes(letters: str) -> list[str]:
-    """Name tifffile's axes: samples are channels, an axis without a meaning is z, or t where there is a z."""
+def _axes(letters: str, shape: tuple[int, ...]) -> list[str]:
+    """Name tifffile's axes: samples are channels, an axis without a meaning is z, or t where there is a z.
+
+    Where no axis is named, a last one that is too short for an image holds channels.
+    """
+    guess = guess_axes(shape)
+    if guess[-1:] == ("c",) and set(letters) <= UNNAMED:
+        return list(guess)
     known = [{"S": "c"}.get(letter, letter.lower()) for letter in letters]
     axes = []
     for letter in known:

@@ -153,8 +153,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, C, H, W) for (B, C, H, W)."""
-        y = self.conv1(F.relu(self.norm1(x)))
-        return x + self.drop_path(self.conv2(F.relu(self.norm2(y))))
+        y = self.conv1(F.relu(self.norm1(x), inplace=True))
+        return x + self.drop_path(self.conv2(F.relu(self.norm2(y), inplace=True)))
 
 
 class TransformerBlock(nn.Module):

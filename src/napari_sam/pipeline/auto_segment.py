@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,11 @@ class AutoResult:
     labels: npt.NDArray[np.int32]
     records: list[MaskRecord]
     features: dict[str, npt.NDArray[Any]]
+
+    def numbered_after(self, last: int) -> AutoResult:
+        """Return the same objects with labels that begin after another, so that those of planes are told apart."""
+        labels = np.where(self.labels > 0, self.labels + np.int32(last), np.int32(0))
+        return replace(self, labels=labels, features={**self.features, "label": self.features["label"] + last})
 
 
 def auto_segment(

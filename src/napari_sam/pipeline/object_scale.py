@@ -15,10 +15,11 @@ from napari_sam.inference.mask_generator import AutomaticMaskGenerator
 from napari_sam.inference.normalization import Normalization, apply_normalization
 from napari_sam.model.sam import Sam
 
-__all__ = ["PLACES", "median_size", "places_to_look_at", "usual_object_size"]
+__all__ = ["PLACES", "enough_seen", "median_size", "places_to_look_at", "usual_object_size"]
 
 Box = tuple[int, int, int, int]
-PLACES = 5  # that the model looks at
+PLACES = 5  # that the model looks at, at most
+FEWEST, ENOUGH = 2, 40  # it stops after so many places that show so many objects
 TRIES = 8  # places of which the one with the most to see is taken
 SIDE = 768  # pixels that are looked at in each
 BLOCK = 64  # pixels in which contrast is measured
@@ -52,11 +53,17 @@ def usual_object_size(
     if model.object_head is None:
         return 0.0
     generator = AutomaticMaskGenerator(model, settings)
-    found = [
-        generator.object_diameters(pixels, normalization=normalization)
-        for pixels in places_to_look_at(planes, boxes, normalization)
-    ]
+    found: list[npt.NDArray[np.float64]] = []
+    for pixels in places_to_look_at(planes, boxes, normalization):
+        found.append(generator.object_diameters(pixels, normalization=normalization))
+        if enough_seen(found):
+            break
     return median_size(found)
+
+
+def enough_seen(found: Sequence[npt.NDArray[np.float64]]) -> bool:
+    """Tell whether the diameters found in some places settle the median."""
+    return len(found) >= FEWEST and sum(map(len, found)) >= ENOUGH
 
 
 def median_size(found: Sequence[npt.NDArray[np.float64]]) -> float:
@@ -70,10 +77,12 @@ def places_to_look_at(
 ) -> Iterator[npt.NDArray[Any]]:
     """Yield the middle of the tile with most contrast, among some tiles of each of a few stretches of the image.
 
-    At most `PLACES` of them; the parameters are those of `usual_object_size`.
+    At most `PLACES` of them, those far from each other and from the ends first; the parameters are those of
+    `usual_object_size`.
     """
     count = len(planes) * len(boxes)
-    for start, stop in pairwise(np.linspace(0, count, min(PLACES, count) + 1).astype(int).tolist()):
+    stretches = list(pairwise(np.linspace(0, count, min(PLACES, count) + 1).astype(int).tolist()))
+    for start, stop in stretches[1::2] + stretches[::2]:
         most, best = 0.0, None
         for number in np.unique(np.linspace(start, stop - 1, TRIES).round().astype(int)).tolist():
             plane, tile = divmod(number, len(boxes))

@@ -58,7 +58,7 @@ class BatchDock(Dock):
         self._image: LargeImage | None = None  # what lies at the place that was chosen, of a plate the first
         self._result: BatchResult | None = None
         self._ending: BatchResult | None = None  # to be told when the plan is there again
-        self._layers = ResultLayers(viewer)
+        self._layers = ResultLayers(viewer, runner)
         self._rates: dict[tuple[str, str, AutoSettings], float] = {}  # megapixels a second, by what was run
         self._images = LayerChoice(viewer, form.input.layers, lies_on_disk, "a layer, or below a path or address")
         self._seeds = LayerChoice(viewer, form.prompts.layers, are_seeds, "a layer, or below a path")
@@ -222,15 +222,15 @@ class BatchDock(Dock):
     def open_result(self, name: str | None = None) -> Labels:
         """Add the labels as a layer that is read as it is looked at; of a plate those of the image NAME, as "A/1/0".
 
-        While a job is at work, or was stopped, before they are written: what its tiles have found so far, which grows.
+        While a job is at work, or was stopped, also by another session: what its tiles have found so far.
 
         Raises
         ------
         InputError
             If there are none yet.
         """
-        chosen = self._form.results.currentText() if name is None else name
-        return self._layers.open(self._plan, self._choice.location, chosen)
+        shown = self._form.results.currentText()
+        return self._layers.open(self._plan, self._choice.location, shown if name is None else name)
 
     def take_job_settings(self) -> None:
         """Take over the settings of the job that lies beside the output.
@@ -273,6 +273,7 @@ class BatchDock(Dock):
         runner.lost.connect(self._on_lost)
         runner.progressed.connect(self._on_progress)
         runner.previewed.connect(self._on_preview)
+        runner.unpainted.connect(self._reporter.report)
         runner.tried.connect(self._trials.finish)
         runner.ended.connect(self._on_ended)
         self.destroyed.connect(without_argument(self._end))

@@ -78,6 +78,9 @@ class Plan:
         Those of the names whose labels exist, finished or not.
     done
         Tiles that an earlier job has done; None where there was no job.
+    begun
+        Those of `there` that a job has not finished, with the tiles that it has done: the number of the plane and the
+        file with what was found there.
     complete
         Whether that job has nothing left to do.
     job_settings
@@ -96,6 +99,7 @@ class Plan:
     goals: Mapping[str, tuple[str, str]]
     there: tuple[str, ...]
     done: int | None
+    begun: Mapping[str, tuple[tuple[int, Path], ...]]
     complete: bool
     job_settings: dict[str, Any] | None
     other_job: bool
@@ -131,6 +135,8 @@ class Plan:
             lines.append(
                 f"<b>A job lies there</b>, {self.done} of {self.tiles} tiles are done: <b>Go on</b> continues it."
             )
+            if self.begun:
+                lines.append("<b>Open result</b> shows those tiles.")
         elif self.done is not None:
             lines = [
                 work,
@@ -179,13 +185,17 @@ def plan_job(found: Found, output: str | None, settings: BatchSettings) -> Plan:
     plan = plan_batch(found.location, output, settings)
     done: int | None = None
     record: dict[str, Any] | None = None
-    for location, goal, _ in plan.images:
+    tiles: dict[str, tuple[tuple[int, Path], ...]] = {}
+    for location, goal, name in plan.images:
         folder = job_folder(location, goal, settings.label)
         known = read_parameters(folder)
         if known is not None:
-            done = (done or 0) + _tiles_done(folder / "journal.jsonl")
+            tiles[name] = _tiles_done(folder)
+            done = (done or 0) + len(tiles[name])
             record = record or known.get("settings")
     goals = {name: (location, goal or location) for location, goal, name in plan.images}
+    there = tuple(name for name, (_, goal) in goals.items() if labels_exist(goal, settings.label))
+    finished = {name for name in there if _is_finished(goals[name][1], settings.label)}
     return Plan(
         label=settings.label,
         images=len(plan.images),
@@ -193,11 +203,10 @@ def plan_job(found: Found, output: str | None, settings: BatchSettings) -> Plan:
         tiles=plan.tiles,
         pixels=plan.pixels,
         goals=goals,
-        there=tuple(name for name, (_, goal) in goals.items() if labels_exist(goal, settings.label)),
+        there=there,
         done=done,
-        complete=done is not None
-        and done >= plan.tiles
-        and all(_is_finished(goal, settings.label) for _, goal in goals.values()),
+        begun={name: tiles[name] for name in there if name not in finished and tiles.get(name)},
+        complete=done is not None and done >= plan.tiles and len(finished) == len(goals),
         job_settings=record,
         other_job=record is not None and record != _job_record(settings),
         free=_free(output or found.location),
@@ -225,22 +234,24 @@ def _job_record(settings: BatchSettings) -> dict[str, Any]:
 
 
 def _is_finished(goal: str, label: str) -> bool:
-    """Tell whether a job has written the last of its labels: what they were made of."""
-    return labels_exist(goal, label) and open_labels(goal, label, "r").provenance is not None
+    """Tell whether a job has written the last of its labels, which exist: what they were made of."""
+    return open_labels(goal, label, "r").provenance is not None
 
 
-def _tiles_done(journal: Path) -> int:
+def _tiles_done(folder: Path) -> tuple[tuple[int, Path], ...]:
+    """List the tiles that a job has done: the number of the plane, and the file."""
+    journal = folder / "journal.jsonl"
     try:
         lines = journal.read_bytes().splitlines()
     except FileNotFoundError:
-        return 0
+        return ()
     except OSError as error:
         raise InputError(f"Cannot read the journal {journal} ({error.strerror}): check the disk.") from error
-    units = set()
+    units: dict[str, None] = {}
     for line in lines:
         if line.startswith(b'{"unit":"tiles ') and line.endswith(b"}"):
-            units.add(json.loads(line)["unit"])
-    return len(units)
+            units[json.loads(line)["unit"].removeprefix("tiles ")] = None
+    return tuple((int(unit.partition("-")[0]), folder / "tiles" / f"{unit}.npz") for unit in units)
 
 
 def _free(place: str) -> int | None:

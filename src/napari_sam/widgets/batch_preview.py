@@ -11,7 +11,7 @@ import numpy.typing as npt
 from napari.layers import Labels
 
 from napari_sam.errors import InputError
-from napari_sam.io.label_store import LabelStore
+from napari_sam.io.label_store import LabelStore, open_labels
 from napari_sam.widgets.batch_result import Grid, place_of_labels, show_labels, title_of_labels
 from napari_sam.widgets.prompt_layers import insert_below_prompts
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_sam.widgets.batch_look import Plan
+    from napari_sam.widgets.batch_runner import BatchRunner
 
 __all__ = ["ResultLayers", "TilePreview"]
 
@@ -99,11 +100,16 @@ class ResultLayers:
     ----------
     viewer
         The viewer.
+    runner
+        Adds tiles of an earlier job to a preview, off the GUI's thread.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
+    def __init__(self, viewer: ViewerModel, runner: BatchRunner) -> None:
         self._viewer = viewer
+        self._runner = runner
+        runner.painted.connect(self._refresh)
         self.preview: TilePreview | None = None  # of a job at work, or that was stopped
+        self._earlier: str | None = None  # the image whose tiles of an earlier job it shows
 
     def take(self, preview: TilePreview, source: str) -> None:
         """Show what was added, if it is looked at; of a plate the image at work takes the place of the one before."""
@@ -117,7 +123,7 @@ class ResultLayers:
 
     def forget(self) -> bool:
         """Take the preview away; return whether it was shown."""
-        preview, self.preview = self.preview, None
+        preview, self.preview, self._earlier = self.preview, None, None
         return preview is not None and preview.remove(self._viewer)
 
     def finish(self, plan: Plan | None) -> None:
@@ -134,9 +140,19 @@ class ResultLayers:
         InputError
             If there is nothing yet.
         """
-        if self.preview is not None:
+        if self.preview is not None and self._earlier in (None, name):
             return self.preview.show(self._viewer, source)
         if plan is None or name not in plan.there:
             raise InputError("There are no labels yet: run the job first.")
         place, goal = plan.goals[name]
+        if name in plan.begun:  # by another session: its labels are not painted yet
+            self.forget()
+            self.preview, self._earlier = TilePreview(open_labels(goal, plan.label, "r")), name
+            self._runner.paint(self.preview, plan.begun[name])
+            return self.preview.show(self._viewer, place)
         return show_labels(self._viewer, place, goal, plan.label)
+
+    def _refresh(self, preview: TilePreview) -> None:
+        """Show what was painted since, unless it was taken away."""
+        if preview is self.preview and preview.layer is not None and preview.layer in self._viewer.layers:
+            preview.layer.refresh()

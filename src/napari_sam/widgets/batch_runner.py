@@ -6,6 +6,7 @@ import contextlib
 import time
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from qtpy.QtCore import QObject, Signal
@@ -82,11 +83,12 @@ class BatchResult:
 
 
 class BatchRunner(QObject):
-    """Keep one thread for jobs and one for looking at inputs.
+    """Keep a thread for jobs, one for looking at inputs, and one for painting what an earlier job has found.
 
     Emits `found(what lies there)`, then `planned(plan)`, or `lost(error)` instead; of a job `progressed(progress)`
-    and, when tiles were added to it, `previewed(preview)`; of a
-    part that is tried `tried(trial or None, error or None)`; and at its end `ended(result, error or None)`.
+    and, when tiles were added to it, `previewed(preview)`; of an earlier job `painted(preview)`, or `unpainted(error)`
+    where that failed; of a part that is tried `tried(trial or None, error or None)`; and at its end
+    `ended(result, error or None)`.
     """
 
     found = Signal(object)
@@ -94,6 +96,8 @@ class BatchRunner(QObject):
     lost = Signal(object)
     progressed = Signal(object)
     previewed = Signal(object)
+    painted = Signal(object)
+    unpainted = Signal(object)
     ended = Signal(object, object)
     tried = Signal(object, object)
 
@@ -104,6 +108,9 @@ class BatchRunner(QObject):
         self._jobs.ended.connect(self._on_ended)
         self._looks.arrived.connect(self._on_look)
         self._looks.ended.connect(self._on_looked)
+        self._paints = BackgroundWork("batch result")
+        self._paints.arrived.connect(self.painted)
+        self._paints.ended.connect(self._on_painted)
         self._finished: dict[str, BatchProgress] = {}
         self._failed: tuple[FailedUnit, ...] = ()
         self._error: BaseException | None = None  # what the job failed with
@@ -119,8 +126,8 @@ class BatchRunner(QObject):
 
     @property
     def busy(self) -> bool:
-        """Tell whether a job is going on or an input is being looked at."""
-        return self._jobs.busy or self._looks.busy
+        """Tell whether a job is going on, an input is being looked at or tiles are being painted."""
+        return self._jobs.busy or self._looks.busy or self._paints.busy
 
     def take_error(self) -> BaseException | None:
         """Return what the job failed with, once, or what is wrong with the input."""
@@ -134,8 +141,13 @@ class BatchRunner(QObject):
 
     def start(self, task: BatchTask) -> None:
         """Run a job."""
+        self._paints.cancel()
         self._finished, self._failed, self._error = {}, (), None
         self._jobs.start(partial(_run, task))
+
+    def paint(self, preview: TilePreview, made: tuple[tuple[int, Path], ...]) -> None:
+        """Paint tiles of an earlier job; see `TilePreview.add`."""
+        self._paints.start(partial(_paint, preview, made))
 
     def try_part(self, task: BatchTask, plane: int, region: tuple[int, int, int, int]) -> None:
         """Segment a part of a plane as the job would; at the end comes `tried` instead of `ended`."""
@@ -152,6 +164,7 @@ class BatchRunner(QObject):
             self.closed = True
             self._jobs.close()
             self._looks.close()
+            self._paints.close()
 
     def _on_look(self, item: Any) -> None:
         (self.found if isinstance(item, Found) else self.planned).emit(item)
@@ -160,6 +173,10 @@ class BatchRunner(QObject):
         if error is not None:
             self._lost = error
             self.lost.emit(error)
+
+    def _on_painted(self, _complete: bool, error: BaseException | None) -> None:
+        if error is not None:
+            self.unpainted.emit(error)
 
     def _on_progress(self, progress: BatchProgress | TilePreview | list[Trial]) -> None:
         if isinstance(progress, list):
@@ -229,6 +246,18 @@ def _run(task: BatchTask, emit: Emit) -> None:
                 emit(event)
             else:
                 emit(None)  # stops here, too, when cancelled
+
+
+def _paint(preview: TilePreview, made: tuple[tuple[int, Path], ...], emit: Emit) -> None:
+    told = time.monotonic()
+    for tile in made:
+        preview.add([tile])
+        if time.monotonic() - told >= PAUSE:
+            told = time.monotonic()
+            emit(preview)
+        else:
+            emit(None)  # stops here, too, when replaced
+    emit(preview)
 
 
 def _try(task: BatchTask, plane: int, region: tuple[int, int, int, int], emit: Emit) -> None:

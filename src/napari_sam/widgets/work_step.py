@@ -31,6 +31,7 @@ class WorkBar(QProgressBar):
     def __init__(self) -> None:
         super().__init__()
         self._line: Any = None  # in the activity dock
+        self._opening = False
         self._wait = QTimer(self)
         self._wait.setSingleShot(True)
         self._wait.setInterval(SHOWN_AFTER)
@@ -42,7 +43,7 @@ class WorkBar(QProgressBar):
         if not visible:
             self._wait.stop()
             self._close_line()
-        elif self._line is None and not self._wait.isActive():
+        elif self._line is None and not self._opening and not self._wait.isActive():
             self._wait.start()
         super().setVisible(visible)
 
@@ -57,10 +58,19 @@ class WorkBar(QProgressBar):
         self._show_line()
 
     def _open_line(self) -> None:
-        if not self.isHidden():
-            self._line = progress(total=PARTS, desc=self._text(), file=_Nowhere())
-            self.destroyed.connect(self._line.close)
-            self._show_line()
+        if self.isHidden():
+            return
+        self._opening = True  # napari processes events meanwhile: the work goes on, and may end
+        try:
+            line = progress(total=PARTS, desc=self._text(), file=_Nowhere())
+        finally:
+            self._opening = False
+        if self.isHidden():
+            line.close()
+            return
+        self._line = line
+        self.destroyed.connect(line.close)
+        self._show_line()
 
     def _close_line(self) -> None:
         if self._line is not None:
