@@ -141,10 +141,11 @@ def test_the_keys_stay_with_the_dock_that_stays_and_go_with_the_last(
     assert count(layer, label) == pixels
     viewer.window.remove_dock_widget(stays)
     assert not layer.keymap
-    for _ in range(3):  # what napari's own key does, which must not take a piece out of the object
-        layer.undo()
+    select(viewer, layer)
+    for _ in range(3):  # napari's own, which must not take a piece out of the object
+        press(viewer, "Ctrl+Z")
         assert count(layer, label) == pixels
-    layer.paint((3, 45), 51)
-    layer.undo()
-    assert count(layer, 51) == 0
+    layer.paint((3, 45), 90)
+    press(viewer, "Ctrl+Z")
+    assert count(layer, 90) == 0
     assert count(layer, label) == pixels
