@@ -16,8 +16,10 @@ def cover_boxes(
 ) -> list[tuple[Origin, npt.NDArray[np.intp]]]:
     """Place windows of one size so that every box lies in one, with pixels around it, and few windows do.
 
-    Boxes are taken from the top in strips as high as a window, each strip from the left. Then each window moves to the
-    middle of its boxes, and each box goes to the window in which it lies most in the middle.
+    Boxes are taken from the top in strips as high as a window, each strip from the left; and from the left in strips
+    from the top. Each window moves to the middle of its boxes. Of all these, the one that holds most boxes is taken
+    first, then the one that holds most of the rest (greedy set cover), and each box goes to that of the taken in which
+    it lies most in the middle.
 
     Parameters
     ----------
@@ -37,21 +39,23 @@ def cover_boxes(
     """
     limits = np.array([*shape, *shape], float)
     around = np.clip(boxes + np.array([-margin, -margin, margin, margin]), 0, limits)
+    if not len(boxes):
+        return []
     origins = list(
         dict.fromkeys(
             (
-                _centred(around[cell, 0].min(), around[cell, 2].max(), sides[0], shape[0]),
-                _centred(around[cell, 1].min(), around[cell, 3].max(), sides[1], shape[1]),
+                _centred(around[group, 0].min(), around[group, 2].max(), sides[0], shape[0]),
+                _centred(around[group, 1].min(), around[group, 3].max(), sides[1], shape[1]),
             )
-            for strip in _runs(around[:, 0], around[:, 2], np.arange(len(boxes)), sides[0])
-            for cell in _runs(around[:, 1], around[:, 3], strip, sides[1])
+            for first, second in ((0, 1), (1, 0))
+            for strip in _runs(around[:, first], around[:, first + 2], np.arange(len(boxes)), sides[first])
+            for group in _runs(around[:, second], around[:, second + 2], strip, sides[second])
         )
     )
-    if not origins:
-        return []
     first = np.array(origins, float)[:, None]  # [windows, 1, 2]
     last = first + np.array(sides)
     inside = ((first <= around[:, :2]) & (around[:, 2:] <= last)).all(axis=2)  # [windows, n]
+    inside[_needless(inside)] = False
     off = np.abs((first + last) / 2 - (boxes[:, :2] + boxes[:, 2:]) / 2).max(axis=2)
     home = np.where(inside, off, np.inf).argmin(axis=0)
     return [(origin, found) for w, origin in enumerate(origins) if len(found := np.flatnonzero(home == w))]
@@ -67,6 +71,16 @@ def _runs(starts: Numbers, stops: Numbers, numbers: npt.NDArray[np.intp], side: 
         groups.append(waiting[fits])
         waiting = waiting[~fits]
     return groups
+
+
+def _needless(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """Return which sets (rows) a greedy cover of all members (columns) does without."""
+    open_, taken = inside.any(axis=0), np.zeros(len(inside), bool)
+    while open_.any():
+        best = int((inside & open_).sum(axis=1).argmax())
+        taken[best] = True
+        open_ &= ~inside[best]
+    return np.flatnonzero(~taken)
 
 
 def _centred(start: float, stop: float, side: int, length: int) -> int:
