@@ -108,3 +108,14 @@ def test_low_scores_say_so_and_what_to_try(open_auto: Callable[..., AutoDock], p
     dock.run()
     dock.wait_idle()
     assert dock.status == "6 objects found in known."
+
+
+def test_missing_pixels_are_said_once(open_auto: Callable[..., AutoDock], planted: Any, squares: Image) -> None:
+    stack = np.stack([squares, squares]).astype(np.float32)
+    stack[1, 0, 0] = np.nan
+    dock = open_auto(stack)
+    for where, times in (("stack", 1), ("plane", 0)):
+        dock.viewer.dims.set_point(0, 0)  # type: ignore[attr-defined]
+        dock.run(where)
+        dock.wait_idle()
+        assert dock.status.count("count as missing") == times

@@ -195,3 +195,13 @@ def drag_and_press(dock: PromptDock, mouse: Mouse, layer: str, key: str) -> None
     mouse.go((25, 28), (30, 30))
     mouse.release((30, 30))
     go_on(dock, mouse)
+
+
+def test_the_next_step_says_how_to_end_a_polygon(studio: tuple[PromptDock, Mouse]) -> None:
+    dock, mouse = studio
+    begin(dock, mouse, "polygon")
+    dock.wait_idle()
+    assert dock.next_step == "Double-click to end the polygon; Shift+D cancels it."
+    press(dock, "Shift-D")
+    dock.wait_idle()
+    assert "Press Click" in dock.next_step

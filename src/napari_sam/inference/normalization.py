@@ -13,6 +13,7 @@ import numpy.typing as npt
 from napari_sam.errors import InputError
 
 __all__ = [
+    "MISSING",
     "Normalization",
     "apply_normalization",
     "as_image",

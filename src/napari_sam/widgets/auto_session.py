@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sam.config.auto import AutoSettings
@@ -83,6 +85,7 @@ class AutoSession(QObject):
         self.searched: AutoSettings | None = None  # how the last run searched
         self.previewed = 0  # masks in the preview
         self.skipped: list[tuple[Plane, str]] = []  # planes that the last run could not search, and why
+        self.has_missing = False  # whether planes of the last run have pixels without a value
         self.completed = False  # whether the last run came to its end
         self._overlay = Overlay(viewer, "SAM Auto preview", opacity=0.6)
         self._runs = itertools.count(1)
@@ -164,13 +167,21 @@ class AutoSession(QObject):
         self.previewed = 0
 
     def _part(self, image: Image, plane: Plane, region: Region | None = None) -> Part:
-        return Part(plane, region, self.view.reader(image, plane), self.view.stretch(image, plane))
+        read = self.view.reader(image, plane)
+
+        def look() -> npt.NDArray[Any]:
+            pixels = read()
+            if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+                self.has_missing = True  # only ever set by the worker, and read when the run is over
+            return pixels
+
+        return Part(plane, region, look, self.view.stretch(image, plane))
 
     def _start(self, image: Image, parts: list[Part], *, preview: bool = False) -> None:
         if self.runner.busy:
             raise InputError("A run is going on: wait until it has ended, or cancel it.")
         self.view.check_model()
-        self.completed, self._error = False, None
+        self.completed, self.has_missing, self._error = False, False, None
         if not preview:
             try:
                 check_room(self.board.ensure(image).ensure())

@@ -6,6 +6,7 @@ import numpy as np
 
 from napari_sam.config.auto import AutoSettings
 from napari_sam.errors import InputError
+from napari_sam.inference.normalization import MISSING
 from napari_sam.widgets.auto_session import SLACK, AutoSession, skipped_text
 from napari_sam.widgets.next_step import LOW_SCORE, strange_image
 
@@ -34,7 +35,9 @@ def count_text(session: AutoSession) -> str:
 
 def result_text(session: AutoSession) -> str:
     """Say what the run found in the displayed plane, and which planes it left out."""
-    return " ".join(filter(None, (_found_text(session), skipped_text(session.skipped))))
+    return " ".join(
+        filter(None, (_found_text(session), MISSING if session.has_missing else "", skipped_text(session.skipped)))
+    )
 
 
 def _found_text(session: AutoSession) -> str:

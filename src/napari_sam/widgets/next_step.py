@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import InputError
+from napari_sam.widgets.drawing import is_drawing
 from napari_sam.widgets.label_layers import labels_problem
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ def prompt_step(session: PromptSession) -> str:
     """Say what to do next in SAM Prompts."""
     if problem := _problem(session.view) or _labels_problem(session.view, session.target.layer):
         return problem
+    if is_drawing(session.layers.shapes):
+        ends = "Double-click to end the polygon" if session.layers.tool == "polygon" else "Release the button to end it"
+        return f"{ends}; Shift+D cancels it."
     if session.only_background:
         return "Only background so far: click on the object, too."
     if not session.drafts:
