@@ -71,6 +71,15 @@ def test_a_polygon_is_a_mask_and_a_box() -> None:
     assert prompts.box == (5.5, 5.5, 15.5, 15.5)
 
 
+def test_an_outline_too_thin_for_the_middle_of_a_pixel_marks_what_it_crosses() -> None:
+    begun = ShapePrompt("polygon", ((5.3, 5.2), (10.3, 10.2), (15.3, 15.2)), True, 0)  # as in the middle of drawing it
+    (prompts,) = group(shapes=[begun])
+    mask = prompts.render(SHAPE).mask
+    assert mask is not None
+    assert mask[10, 10]
+    assert mask.sum() < 40
+
+
 def test_an_ellipse_fills_its_box() -> None:
     (prompts,) = group(shapes=[rectangle(10, 10, 30, 20, kind="ellipse")])
     mask = prompts.render(SHAPE).mask

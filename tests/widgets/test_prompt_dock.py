@@ -52,6 +52,8 @@ def test_clicks_say_object_or_background(open_dock: OpenDock, noise: Image) -> N
     assert points.features["label"].tolist() == ["positive", "negative", "positive", "negative", "positive"]
     assert len(np.unique(points.face_color[[0, 2, 4]], axis=0)) == 1
     assert not np.array_equal(points.face_color[0], points.face_color[1])
+    assert points.symbol[0] != points.symbol[1]
+    assert points.border_width[1] < points.border_width[0]  # which would be most of a cross
     dock.wait_idle()
     (draft,) = dock._session.drafts
     assert draft.prompts.labels == (1, 0, 1, 0, 1)

@@ -148,12 +148,15 @@ class ObjectPrompts:
         """Turn it into what the predictor takes; outlines and seed become one (H, W) mask of the whole image."""
         mask = None
         if self.outlines or self.seed:
-            from skimage.draw import polygon
+            from skimage.draw import polygon, polygon_perimeter
 
             mask = np.zeros(shape, dtype=bool)
             for outline in self.outlines:
-                corners = np.asarray(outline)
-                mask[polygon(corners[:, 0], corners[:, 1], shape)] = True
+                rows, cols = np.asarray(outline, float).T
+                inside = polygon(rows, cols, shape)
+                if not len(inside[0]):  # too thin to hold the middle of a pixel, as at its first corners
+                    inside = polygon_perimeter(rows, cols, shape, clip=True)
+                mask[inside] = True
             if self.seed:
                 (row, col), (height, width) = self.seed.origin, self.seed.patch.shape
                 mask[row : row + height, col : col + width] |= self.seed.patch

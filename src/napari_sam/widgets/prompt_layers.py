@@ -39,7 +39,7 @@ NEGATIVE_COLOR = "#ff8c1a"
 _NAMES = {True: "positive", False: "negative"}
 _COLORS = {True: POSITIVE_COLOR, False: NEGATIVE_COLOR}
 _SYMBOLS = {True: "disc", False: "cross"}
-_BORDER = 0.15  # of a point's size
+_BORDERS = {True: 0.15, False: 0.06}  # of a point's size; a cross is little else where it is wide
 _SCRIBBLING = ("add_path", "add_polyline", "add_line")
 _DRAGGED = ("add_rectangle", "add_ellipse", "add_line")  # whose outlines are shown while they are drawn
 MODES = {
@@ -124,7 +124,7 @@ class PromptLayers:
         if self.points is None:
             self.points = Points(ndim=image.ndim, name="SAM points", **placement(image))
             self.points.current_border_color = "white"  # told from any picture and any mask
-            self.points.current_border_width = _BORDER
+            self.points.current_border_width = _BORDERS[True]
             self._add(self.points)
         if not len(self.points.data) and not self.shapes.nshapes:
             for layer in (self.points, self.shapes):
@@ -289,6 +289,7 @@ class PromptLayers:
             with self.points.block_update_properties():
                 self.points.current_face_color = _COLORS[positive]
                 self.points.current_symbol = _SYMBOLS[positive]
+                self.points.current_border_width = _BORDERS[positive]
         if self.shapes is not None:
             positive = positive or self.shapes.mode not in _SCRIBBLING  # boxes and outlines are always of the object
             _set_default(self.shapes, positive)
@@ -300,6 +301,7 @@ class PromptLayers:
         if flags and isinstance(layer, Points):
             layer.face_color = [_COLORS[flag] for flag in flags]
             layer.symbol = [_SYMBOLS[flag] for flag in flags]
+            layer.border_width = [_BORDERS[flag] for flag in flags]
         elif flags:
             layer.edge_color = [_COLORS[flag] for flag in flags]
 
